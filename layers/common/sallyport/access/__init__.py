@@ -1,0 +1,1 @@
+"""From where: IP allow and deny lists."""

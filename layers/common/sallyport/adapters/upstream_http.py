@@ -1,0 +1,96 @@
+"""Sends requests to an upstream and gives its answer chunk by chunk, as each arrives."""
+
+import http.client
+from collections.abc import Callable, Iterator, Mapping
+
+from sallyport.adapters.connection import KeptConnection, NotConnectedError, Origin
+from sallyport.errors import (
+    DeadlineExceededError,
+    UpstreamInterruptedError,
+    UpstreamInvalidResponseError,
+    UpstreamTimeoutError,
+    UpstreamUnreachableError,
+)
+from sallyport.providers.transport import UpstreamRequest, UpstreamResponse
+
+CHUNK_BYTES = 65_536
+
+
+class HttpTransport:
+    """A `Transport` over one kept-alive connection."""
+
+    def __init__(self, base_url: str, connect_timeout_s: float, idle_timeout_s: float) -> None:
+        self._connection = KeptConnection(Origin.of(base_url), connect_timeout_s)
+        self._idle_timeout_s = idle_timeout_s
+
+    def send(self, request: UpstreamRequest, remaining_s: Callable[[], float]) -> UpstreamResponse:
+        """Send, and give the answer once its header has come. Raises `UpstreamError`s and `DeadlineExceededError`."""
+        patience = _Patience(self._idle_timeout_s, remaining_s)
+        method, target, headers, body = request
+        try:
+            response = self._connection.request(method, target, headers, body, patience.next_wait_s())
+        except NotConnectedError as error:
+            raise UpstreamUnreachableError("The upstream can't be reached.") from error
+        except TimeoutError as error:
+            raise patience.timeout_error() from error
+        except (http.client.RemoteDisconnected, OSError) as error:
+            raise UpstreamUnreachableError("The upstream closed the connection without an answer.") from error
+        except http.client.HTTPException as error:
+            raise UpstreamInvalidResponseError("The upstream's answer isn't HTTP.") from error
+        return _HttpResponse(self._connection, response, patience)
+
+
+class _Patience:
+    """How long to wait for the next bytes: the idle timeout, or what is left of the deadline."""
+
+    def __init__(self, idle_timeout_s: float, remaining_s: Callable[[], float]) -> None:
+        self._idle_timeout_s = idle_timeout_s
+        self._remaining_s = remaining_s
+
+    def next_wait_s(self) -> float:
+        remaining_s = self._remaining_s()
+        if remaining_s <= 0:
+            raise DeadlineExceededError("The gateway's time for this request is used up.")
+        return min(self._idle_timeout_s, remaining_s)
+
+    def timeout_error(self) -> UpstreamTimeoutError | DeadlineExceededError:
+        if self._remaining_s() <= 0:
+            return DeadlineExceededError("The gateway's time for this request is used up.")
+        return UpstreamTimeoutError("The upstream stayed silent for too long.")
+
+
+class _HttpResponse:
+    """An `UpstreamResponse`; closing it before its end costs the connection."""
+
+    def __init__(self, connection: KeptConnection, response: http.client.HTTPResponse, patience: _Patience) -> None:
+        self.status = response.status
+        self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.getheaders()}
+        self._connection = connection
+        self._response = response
+        self._patience = patience
+        self._complete = False
+
+    def chunks(self) -> Iterator[bytes]:
+        """Give the body as it arrives."""
+        try:
+            while chunk := self._read():
+                yield chunk
+        except TimeoutError as error:
+            raise self._patience.timeout_error() from error
+        except (OSError, http.client.HTTPException) as error:
+            raise UpstreamInterruptedError("The upstream's answer broke off.") from error
+        if self._response.length:  # the peer closed before the promised length
+            raise UpstreamInterruptedError("The upstream's answer broke off.")
+        self._complete = True
+
+    def close(self) -> None:
+        """Keep the connection if the body was read to its end, drop it otherwise."""
+        self._response.close()
+        if self._complete:
+            self._connection.release()
+        else:
+            self._connection.close()
+
+    def _read(self) -> bytes:
+        self._connection.wait_at_most(self._patience.next_wait_s())
+        return self._response.read1(CHUNK_BYTES)

@@ -1,0 +1,22 @@
+"""What every kind of function makes of its environment."""
+
+from collections.abc import Mapping
+
+from sallyport.adapters.aws_client import AwsClient, Service
+from sallyport.observability.log import Logger
+from sallyport.policy.parameters import ConfigurationError
+
+type Environ = Mapping[str, str]
+
+
+def make_aws_client(service: Service, environ: Environ) -> AwsClient:
+    """Make the client of one service. Raises `ConfigurationError` where Lambda's own variables are missing."""
+    try:
+        return AwsClient(service, environ)
+    except ValueError as error:
+        raise ConfigurationError(f"the environment's AWS settings: {error}") from None
+
+
+def make_logger(environ: Environ, level: int) -> Logger:
+    """Make the function's logger."""
+    return Logger(environ.get("AWS_LAMBDA_FUNCTION_NAME", "local"), level)

@@ -1,0 +1,100 @@
+"""The routes without an upstream: the list of models, health, and all that isn't a route."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sallyport.errors import (
+    InsufficientScopeError,
+    InternalError,
+    MethodNotAllowedError,
+    ModelNotFoundError,
+    NotFoundError,
+    SallyportError,
+)
+from sallyport.gateway.answers import buffered_error, buffered_json
+from sallyport.gateway.error_shapes import shape_for_path
+from sallyport.gateway.record import RequestRecord
+from sallyport.gateway.request import Request, read_principal, read_request
+from sallyport.observability.log import Logger
+from sallyport.policy.parameters import PlainSettings
+
+ROUTES: Mapping[str, tuple[str, ...]] = {
+    "/healthz": ("GET",),
+    "/v1/chat/completions": ("POST",),
+    "/v1/embeddings": ("POST",),
+    "/v1/models": ("GET",),
+    "/v1/models/{model}": ("GET",),
+}
+"""Every route and its methods; whatever else arrives is `unmatched`."""
+
+type Answer = Callable[[Request, RequestRecord], Any]
+
+
+class PlainRoute:
+    """Serves a buffered route: `answer` gives the JSON body of a 200, or raises a `SallyportError`."""
+
+    def __init__(self, name: str, answer: Answer, settings: PlainSettings, logger: Logger) -> None:
+        self._name = name
+        self._answer = answer
+        self._settings = settings
+        self._logger = logger
+
+    def __call__(self, event: Mapping[str, Any], context: object) -> dict[str, Any]:
+        """Answer one proxy event."""
+        del context
+        request_id = str((event.get("requestContext") or {}).get("requestId", ""))
+        headers = {"x-request-id": request_id, "x-sallyport-region": self._settings.home_region}
+        record = RequestRecord(self._logger, request_id, self._name)
+        try:
+            answer = buffered_json(200, self._answer(read_request(event), record), headers)
+        except SallyportError as error:
+            answer = self._refuse(error, event, headers)
+            record.note_error(error)
+        except Exception as error:  # noqa: BLE001 - the last resort: an answer in the route's shape, the log knows more
+            record.note_failure(error)
+            answer = self._refuse(InternalError("The gateway failed; see its log."), event, headers)
+        record.note(status=answer["statusCode"])
+        record.emit()
+        return answer
+
+    def _refuse(self, error: SallyportError, event: Mapping[str, Any], headers: Mapping[str, str]) -> dict[str, Any]:
+        return buffered_error(error, shape_for_path(str(event.get("path", ""))), headers)
+
+
+def list_models(settings: PlainSettings) -> Answer:
+    """Give the answer of `GET /v1/models` and `/v1/models/{model}`: what this caller may use."""
+
+    def answer(request: Request, record: RequestRecord) -> Any:
+        principal = read_principal(request)
+        record.note_principal(principal)
+        if "models" not in principal.scopes:
+            raise InsufficientScopeError("This credential lacks the scope 'models'.")
+        configured = settings.models or principal.models
+        visible = [model for model in configured if not principal.models or model in principal.models]
+        if "model" not in request.path_parameters:
+            return {"object": "list", "data": [_model(model) for model in visible]}
+        if request.path_parameters["model"] not in visible:
+            raise ModelNotFoundError("This model does not exist, or you do not have access to it.", param="model")
+        return _model(request.path_parameters["model"])
+
+    return answer
+
+
+def answer_health(request: Request, record: RequestRecord) -> Any:
+    """Answer `GET /healthz`: the function runs; nothing is told about what stands behind it."""
+    del request, record
+    return {"status": "ok"}
+
+
+def answer_unmatched(request: Request, record: RequestRecord) -> Any:
+    """Answer all that isn't a route: 405 if another method would be one, 404 otherwise."""
+    record.note(method=request.method, resource=request.resource)
+    methods = ROUTES.get(request.resource)
+    if methods is None:
+        raise NotFoundError("There is no such route.")
+    raise MethodNotAllowedError("This route doesn't take this method.", headers={"allow": ", ".join(methods)})
+
+
+def _model(name: str) -> dict[str, Any]:
+    """A model as OpenAI lists it; the gateway doesn't know when it was made."""
+    return {"id": name, "object": "model", "created": 0, "owned_by": "sallyport"}

@@ -1,0 +1,199 @@
+"""A route to an upstream: permissions, parse, verify, residency, limits, then forward and stream."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from sallyport.errors import (
+    InsufficientScopeError,
+    InternalError,
+    ModelNotAllowedError,
+    ModelNotFoundError,
+    RateLimitExceededError,
+    SallyportError,
+)
+from sallyport.gateway.answers import streamed_error
+from sallyport.gateway.error_shapes import error_event, openai_shape
+from sallyport.gateway.record import RequestRecord
+from sallyport.gateway.request import Request, check_json_body, read_principal, read_request
+from sallyport.identity.principal import Principal
+from sallyport.limits.admission import Admission
+from sallyport.limits.headers import limit_headers
+from sallyport.observability.log import Logger
+from sallyport.providers.openai import OpenAiProvider
+from sallyport.providers.transport import Transport, UpstreamResponse
+from sallyport.routing.residency import Target, choose_target
+from sallyport.runtime.context import AFTER_RESPONSE_RESERVE_S
+from sallyport.runtime.streaming import StreamedResponse
+from sallyport.verification.schema import RequestSchema
+from sallyport.verification.strict_json import parse_strict
+
+
+class StreamedContext(Protocol):
+    """The streaming runtime's context, as far as a route uses it."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Give the milliseconds until Lambda ends the invocation."""
+
+    def after_response(self, task: Callable[[], None]) -> None:
+        """Have a task run once the response has been sent."""
+
+
+class Operation(NamedTuple):
+    """One of the upstream's operations: its path there, the scope it takes, its request schema's name."""
+
+    name: str
+    path: str
+    scope: str
+
+
+CHAT_COMPLETIONS = Operation("chat_completions", "/chat/completions", "chat")
+EMBEDDINGS = Operation("embeddings", "/embeddings", "embeddings")
+
+
+class Rooms(NamedTuple):
+    """What a route asks, made once per process. `secret` gives the upstream's credential, empty if it needs none."""
+
+    schema: RequestSchema
+    admission: Admission
+    provider: OpenAiProvider
+    transport: Transport
+    secret: Callable[[], str]
+    targets: Sequence[Target]
+    models: Sequence[str]
+    home_region: str
+    logger: Logger
+
+
+class _Checked(NamedTuple):
+    """A request that may be forwarded."""
+
+    body: bytes
+    stream: bool
+    principal: Principal
+    secret: str
+
+
+class ProviderRoute:
+    """Serves one operation. Every answer is streamed, also when it isn't SSE: a buffered one ends at 6 MB."""
+
+    def __init__(self, operation: Operation, rooms: Rooms) -> None:
+        self._operation = operation
+        self._rooms = rooms
+
+    def __call__(self, event: Mapping[str, Any], context: StreamedContext) -> StreamedResponse:
+        """Answer one proxy event."""
+        exchange = _Exchange(self._operation, self._rooms, event, context)
+        return exchange.answer()
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    def __init__(self, operation: Operation, rooms: Rooms, event: Mapping[str, Any], context: StreamedContext) -> None:
+        self._operation = operation
+        self._rooms = rooms
+        self._event = event
+        self._context = context
+        request_id = str((event.get("requestContext") or {}).get("requestId", ""))
+        self._headers = {"x-request-id": request_id, "x-sallyport-region": rooms.home_region}
+        self._record = RequestRecord(rooms.logger, request_id, operation.name)
+        context.after_response(self._record.emit)
+
+    def answer(self) -> StreamedResponse:
+        try:
+            request = read_request(self._event)
+            checked = self._check(request)
+            self._admit(checked.principal)
+            return self._forward(request, checked)
+        except SallyportError as error:
+            return self._refuse(error)
+        except Exception as error:  # noqa: BLE001 - the last resort: an answer in the route's shape, the log knows more
+            self._record.note_failure(error)
+            return self._refuse(InternalError("The gateway failed; the request id finds the reason in its log."))
+
+    def _refuse(self, error: SallyportError) -> StreamedResponse:
+        self._record.note_error(error)
+        return streamed_error(error, openai_shape, self._headers)
+
+    def _check(self, request: Request) -> _Checked:
+        """All that may refuse without a charge."""
+        principal = read_principal(request)
+        self._record.note_principal(principal)
+        if self._operation.scope not in principal.scopes:
+            raise InsufficientScopeError(f"This credential lacks the scope {self._operation.scope!r}.")
+        check_json_body(request)
+        body = parse_strict(request.body)
+        self._rooms.schema.check(body)
+        self._check_model(body["model"], principal)
+        target = choose_target(self._rooms.targets, principal.residency)
+        self._headers["x-sallyport-region"] = target.region
+        stream = body.get("stream") is True
+        self._record.note(model=body["model"], stream=stream, upstream=target.upstream, region=target.region)
+        return _Checked(request.body.encode(), stream, principal, self._rooms.secret())
+
+    def _check_model(self, model: str, principal: Principal) -> None:
+        if self._rooms.models and model not in self._rooms.models:
+            raise ModelNotFoundError("This model does not exist, or you do not have access to it.", param="model")
+        if principal.models and model not in principal.models:
+            raise ModelNotAllowedError("This credential may not use this model.", param="model")
+
+    def _admit(self, principal: Principal) -> None:
+        decision = self._rooms.admission.admit(limited_member(principal), principal.requests_per_minute)
+        self._headers.update(limit_headers(decision))
+        if decision.refused_by is not None:
+            rule = decision.refused_by.rule
+            raise RateLimitExceededError(
+                f"Rate limit reached: {rule.limit} {rule.unit} per {rule.window_s} seconds for this credential. "
+                f"Try again in {decision.refused_by.retry_ms / 1000:g} seconds."
+            )
+
+    def _forward(self, request: Request, checked: _Checked) -> StreamedResponse:
+        provider, operation = self._rooms.provider, self._operation
+        upstream_request = provider.request(
+            operation.path, request.headers, checked.body, checked.secret, stream=checked.stream
+        )
+        response = self._rooms.transport.send(upstream_request, self._remaining_s)
+        self._record.note(upstream_status=response.status)
+        try:
+            provider.check(response, stream=checked.stream)
+        except SallyportError:
+            response.close()
+            raise
+        self._record.note(status=response.status)
+        return StreamedResponse(
+            status=response.status,
+            headers={**provider.returned_headers(response), **self._headers},
+            body=_Passage(response, self._record),
+            error_event=error_event if checked.stream else None,
+        )
+
+    def _remaining_s(self) -> float:
+        return self._context.get_remaining_time_in_millis() / 1000 - AFTER_RESPONSE_RESERVE_S
+
+
+class _Passage:
+    """An upstream's body on its way to the client, byte for byte; what happens to it is noted."""
+
+    def __init__(self, response: UpstreamResponse, record: RequestRecord) -> None:
+        self._response = response
+        self._record = record
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            for chunk in self._response.chunks():
+                self._record.note_first_byte()
+                self._record.bytes_out += len(chunk)
+                yield chunk
+        except SallyportError as error:
+            self._record.note(code=error.code)
+            raise
+
+    def close(self) -> None:
+        self._response.close()
+
+
+def limited_member(principal: Principal) -> str:
+    """Name whom a per-key limit counts: the key, or for a JWT its tenant and subject."""
+    if principal.key_id:
+        return f"key#{principal.key_id}"
+    return f"subject#{principal.tenant}#{principal.subject}"

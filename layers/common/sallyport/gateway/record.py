@@ -1,0 +1,55 @@
+"""What a router function knows of one request when it is over: its log line, without content."""
+
+import time
+from collections.abc import Callable
+
+from sallyport.errors import SallyportError
+from sallyport.identity.principal import Principal
+from sallyport.observability.log import Failure, Field, Logger
+
+
+class RequestRecord:
+    """Collects a request's fields; `emit` writes them once the answer has gone out."""
+
+    def __init__(
+        self, logger: Logger, request_id: str, route: str, now: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._logger = logger
+        self._now = now
+        self._begun_s = now()
+        self._fields: dict[str, Field] = {"request_id": request_id, "route": route}
+        self._error: str = ""
+        self.bytes_out = 0
+
+    def note(self, **fields: Field) -> None:
+        """Add fields."""
+        self._fields.update(fields)
+
+    def note_principal(self, principal: Principal) -> None:
+        """Add who is calling."""
+        self.note(
+            tenant=principal.tenant, subject=principal.subject, key_id=principal.key_id or None, auth=principal.method
+        )
+
+    def note_error(self, error: SallyportError) -> None:
+        """Add a refusal or failure that the client is told of."""
+        self.note(status=error.status, code=error.code)
+
+    def note_failure(self, error: BaseException) -> None:
+        """Add an exception that nobody expected, by type and place."""
+        failure = Failure.of(error)
+        self._error = failure.type
+        self.note(failure=failure.type, failure_at=failure.location)
+
+    def note_first_byte(self) -> None:
+        """Add the time to the first byte, unless it is there."""
+        self._fields.setdefault("first_byte_ms", self._elapsed_ms())
+
+    def emit(self) -> None:
+        """Write the line."""
+        self.note(duration_ms=self._elapsed_ms(), bytes_out=self.bytes_out)
+        write = self._logger.error if self._error else self._logger.info
+        write("request", **self._fields)
+
+    def _elapsed_ms(self) -> float:
+        return round((self._now() - self._begun_s) * 1000, 1)

@@ -1,0 +1,109 @@
+"""The principal: what the authorizer learned of a caller, and its form in API Gateway's authorizer context."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+CONTEXT_VERSION = 1
+MAX_CONTEXT_BYTES = 8192
+"""API Gateway refuses a larger authorizer answer."""
+
+_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}")
+_WORD = re.compile(r"[A-Za-z0-9_.:/-]{1,64}")
+_MAX_SUBJECT_LENGTH = 256
+
+
+class ContextRefusedError(Exception):
+    """The authorizer's context is missing, of a version that isn't understood, or broken."""
+
+
+class Principal(NamedTuple):
+    """Who is calling. No `models`: every model. `residency`: the regions the caller's data may go to; none: nowhere."""
+
+    method: str
+    tenant: str
+    subject: str
+    key_id: str
+    scopes: tuple[str, ...]
+    models: tuple[str, ...]
+    residency: tuple[str, ...]
+    requests_per_minute: int | None = None
+
+
+def is_tenant(text: str) -> bool:
+    """Say whether the text can name a tenant: 1 to 64 letters, digits, dots, dashes, underscores."""
+    return _TENANT.fullmatch(text) is not None
+
+
+def is_subject(text: str) -> bool:
+    """Say whether the text can name a subject: 1 to 256 printable characters."""
+    return 0 < len(text) <= _MAX_SUBJECT_LENGTH and text.isprintable()
+
+
+def parse_words(text: str) -> tuple[str, ...]:
+    """Read a space-separated list, such as scopes. Raises `ValueError` for a word with other characters."""
+    words = tuple(text.split())
+    for word in words:
+        if _WORD.fullmatch(word) is None:
+            raise ValueError("a scope has a character that scopes can't have")
+    return words
+
+
+def parse_regions(text: str) -> tuple[str, ...]:
+    """Read a comma-separated list of regions. Raises `ValueError` for what isn't the name of a region."""
+    regions = tuple(part.strip() for part in text.split(",") if part.strip())
+    for region in regions:
+        if _REGION.fullmatch(region) is None:
+            raise ValueError("not the name of a region")
+    return regions
+
+
+def to_context(principal: Principal) -> dict[str, str]:
+    """Write a principal as authorizer context: flat strings, at most 8 KB. Raises `ValueError` if it doesn't fit."""
+    context = {
+        "version": str(CONTEXT_VERSION),
+        "method": principal.method,
+        "tenant": principal.tenant,
+        "subject": principal.subject,
+        "key_id": principal.key_id,
+        "scopes": " ".join(principal.scopes),
+        "models": ",".join(principal.models),
+        "residency": ",".join(principal.residency),
+        "limits": json.dumps(_limits(principal), separators=(",", ":")),
+    }
+    if len(json.dumps(context)) > MAX_CONTEXT_BYTES:
+        raise ValueError("the principal's context is over API Gateway's 8 KB")
+    return context
+
+
+def from_context(context: Mapping[str, object]) -> Principal:
+    """Read a principal from authorizer context; a neighbour's version is accepted, so a deployment may be gradual.
+
+    Raises `ContextRefusedError`: without a sound context nobody is known, and nothing is forwarded.
+    """
+    try:
+        if abs(int(str(context["version"])) - CONTEXT_VERSION) > 1:
+            raise ContextRefusedError("version")
+        limits = json.loads(str(context["limits"]))
+        principal = Principal(
+            method=str(context["method"]),
+            tenant=str(context["tenant"]),
+            subject=str(context["subject"]),
+            key_id=str(context["key_id"]),
+            scopes=parse_words(str(context["scopes"])),
+            models=tuple(model for model in str(context["models"]).split(",") if model),
+            residency=parse_regions(str(context["residency"])),
+            requests_per_minute=limits.get("requests_per_minute"),
+        )
+    except (KeyError, ValueError, AttributeError) as error:
+        raise ContextRefusedError("broken") from error
+    if not is_tenant(principal.tenant) or not is_subject(principal.subject):
+        raise ContextRefusedError("broken")
+    return principal
+
+
+def _limits(principal: Principal) -> dict[str, int]:
+    rate = principal.requests_per_minute
+    return {} if rate is None else {"requests_per_minute": rate}

@@ -1,0 +1,1 @@
+"""Rate limits: a sliding window from two counters, charged with one conditional write per scope."""

@@ -1,0 +1,1 @@
+"""What the operator has decided; today from stack parameters."""

@@ -1,0 +1,90 @@
+"""OpenAI's API, spoken by OpenAI itself and by every compatible server."""
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from sallyport.errors import (
+    UpstreamCredentialsError,
+    UpstreamError,
+    UpstreamInvalidResponseError,
+    UpstreamRefusedError,
+    UpstreamUnavailableError,
+)
+from sallyport.providers.transport import UpstreamRequest, UpstreamResponse
+
+FORWARDED_HEADERS = ("idempotency-key", "openai-beta", "x-client-request-id")
+"""What of a client's headers goes upstream, beside what the provider sets itself."""
+
+RETURNED_HEADERS = (
+    "content-type",
+    "openai-model",
+    "openai-processing-ms",
+    "openai-version",
+    "retry-after",
+    "retry-after-ms",
+    "x-should-retry",
+)
+"""What of the upstream's headers is returned as it is; its request id is returned as `x-upstream-request-id`."""
+
+_EVENT_STREAM = "text/event-stream"
+_JSON = "application/json"
+_OVERLOADED = frozenset({503, 529})
+
+
+class OpenAiProvider:
+    """Makes requests to one OpenAI-compatible base URL, and judges the answers by status and content type."""
+
+    def __init__(self, base_url: str) -> None:
+        parts = urlsplit(base_url)
+        self._host = parts.netloc
+        self._base_path = parts.path.rstrip("/")
+
+    def request(
+        self, path: str, client_headers: Mapping[str, str], body: bytes, secret: str, *, stream: bool
+    ) -> UpstreamRequest:
+        """Give the request for an operation, such as `/chat/completions`. `secret` empty: the upstream needs none."""
+        headers = {name: client_headers[name] for name in FORWARDED_HEADERS if name in client_headers}
+        headers |= {
+            "host": self._host,
+            "user-agent": "sallyport",
+            "content-type": _JSON,
+            "accept": _EVENT_STREAM if stream else _JSON,
+            "accept-encoding": "identity",
+        }
+        if secret:
+            headers["authorization"] = f"Bearer {secret}"
+        return UpstreamRequest("POST", self._base_path + path, headers, body)
+
+    def check(self, response: UpstreamResponse, *, stream: bool) -> None:
+        """Raise an `UpstreamError` unless the answer may be passed on as it came: a success, or a 4xx in JSON."""
+        status, headers = response.status, response.headers
+        media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if status in {401, 407}:
+            raise UpstreamCredentialsError("The upstream refused the gateway's credential.")
+        if 400 <= status < 500:  # noqa: PLR2004 - HTTP
+            if media_type != _JSON or _is_encoded(headers):
+                raise UpstreamRefusedError("The upstream refused the request.", status)
+            return
+        if status >= 500:  # noqa: PLR2004 - HTTP
+            raise _failure(status, headers)
+        wanted = _EVENT_STREAM if stream else _JSON
+        if not 200 <= status < 300 or media_type != wanted or _is_encoded(headers):  # noqa: PLR2004 - HTTP
+            raise UpstreamInvalidResponseError("The upstream's answer isn't one of this API.")
+
+    def returned_headers(self, response: UpstreamResponse) -> dict[str, str]:
+        """Give the headers of an answer that the client may see."""
+        headers = {name: response.headers[name] for name in RETURNED_HEADERS if name in response.headers}
+        if "x-request-id" in response.headers:
+            headers["x-upstream-request-id"] = response.headers["x-request-id"]
+        return headers
+
+
+def _failure(status: int, headers: Mapping[str, str]) -> UpstreamError:
+    retry = {name: headers[name] for name in ("retry-after", "retry-after-ms") if name in headers}
+    if status in _OVERLOADED:
+        return UpstreamUnavailableError("The upstream is overloaded or down.", headers=retry)
+    return UpstreamError("The upstream failed.", headers=retry)
+
+
+def _is_encoded(headers: Mapping[str, str]) -> bool:
+    return headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}

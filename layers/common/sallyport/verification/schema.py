@@ -1,0 +1,91 @@
+"""A body held to its route's JSON Schema (draft 2020-12); a violation is told by field and keyword, never by value."""
+
+import json
+import os
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import jsonschema_rs
+from sallyport.errors import SchemaViolationError
+
+_SCHEMAS = os.path.join(os.path.dirname(__file__), "schemas")
+
+
+class RequestSchema:
+    """A compiled schema; make it once per process."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self._document = document
+        self._validator = jsonschema_rs.Draft202012Validator(document, retriever=_refuse_reference)
+
+    @classmethod
+    def built_in(cls, name: str) -> "RequestSchema":
+        """Load the schema that ships for a route: `chat_completions` or `embeddings`."""
+        return cls(read_built_in(name))
+
+    def check(self, body: Any) -> None:
+        """Raise `SchemaViolationError` that names the first field at fault, if any is."""
+        error = next(iter(self._validator.iter_errors(body)), None)
+        if error is None:
+            return
+        keyword = str(error.schema_path[-1]) if error.schema_path else ""
+        field, reason = _explain(error.instance_path, keyword, self._keyword_value(error.schema_path), body)
+        raise SchemaViolationError(f"Invalid request: {field or 'the body'} {reason}.", param=field or None)
+
+    def _keyword_value(self, path: Sequence[str | int]) -> Any:
+        value: Any = self._document
+        for step in path:
+            value = value[step]
+        return value
+
+
+def read_built_in(name: str) -> dict[str, Any]:
+    """Give the schema document that ships for a route."""
+    with open(os.path.join(_SCHEMAS, f"{name}.json"), "rb") as file:
+        document: dict[str, Any] = json.load(file)
+    return document
+
+
+def _explain(path: Sequence[str | int], keyword: str, wanted: Any, body: Any) -> tuple[str, str]:
+    """Give the field and the reason, made of the schema's own words."""
+    field = _field(path)
+    if keyword == "required":
+        value = body
+        for step in path:
+            value = value[step]
+        missing = next(name for name in wanted if name not in value)
+        return _field([*path, missing]), "is required"
+    return field, _REASONS.get(keyword, "isn't as the API defines it").format(_words(wanted))
+
+
+_REASONS = {
+    "type": "must be of type {}",
+    "enum": "must be one of {}",
+    "const": "must be {}",
+    "minimum": "must be at least {}",
+    "maximum": "must be at most {}",
+    "exclusiveMinimum": "must be more than {}",
+    "exclusiveMaximum": "must be less than {}",
+    "minItems": "must have at least {} item(s)",
+    "maxItems": "must have at most {} item(s)",
+    "minLength": "must have at least {} character(s)",
+    "maxLength": "must have at most {} character(s)",
+    "minProperties": "must have at least {} field(s)",
+    "anyOf": "matches none of the forms that the API defines",
+    "oneOf": "matches none, or more than one, of the forms that the API defines",
+}
+
+
+def _words(wanted: Any) -> str:
+    return ", ".join(str(item) for item in wanted) if isinstance(wanted, list) else str(wanted)
+
+
+def _field(path: Sequence[str | int]) -> str:
+    field = ""
+    for step in path:
+        field += f"[{step}]" if isinstance(step, int) else f".{step}" if field else step
+    return field
+
+
+def _refuse_reference(_: str) -> NoReturn:
+    raise ValueError("a schema may not refer to another document")
