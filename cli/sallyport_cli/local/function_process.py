@@ -63,6 +63,7 @@ class FunctionProcess:
         self._first_wait: asyncio.Future[FailedAnswer | None] = asyncio.get_running_loop().create_future()
         self._timed_out = False
         self._killed = False
+        self._ended = False
         self.on_waiting: Callable[[FunctionProcess], None] = lambda _: None
         self.on_ended: Callable[[FunctionProcess], None] = lambda _: None
         self.invocations = 0
@@ -106,6 +107,9 @@ class FunctionProcess:
 
     def deliver(self, invocation: Invocation) -> None:
         """Thaws the process and hands it an event; its timeout starts to run."""
+        if self._ended:
+            invocation.fail("Runtime.ExitError", "the process ended while it waited")
+            return
         self.invocations += 1
         invocation.start_clock()
         self._deadline = asyncio.get_running_loop().call_later(invocation.timeout_s, self._time_out)
@@ -150,6 +154,7 @@ class FunctionProcess:
     async def _watch_exit(self) -> None:
         assert self._process is not None
         status = await self._process.wait()
+        self._ended = True
         self._guardian.forget(self.pid)
         kill_group(self.pid)  # its own children, if it left any
         self._stop_clock()

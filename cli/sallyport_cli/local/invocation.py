@@ -134,6 +134,8 @@ class Invocation:
         self.answered = True
         if not self.answer.done():
             self.answer.set_result(answer)
+        elif isinstance(answer, StreamedAnswer):
+            answer.body.abandon()
 
     def fail(self, error_type: str, message: str) -> None:
         """Fails the invocation, whether its answer has begun or not."""

@@ -77,7 +77,7 @@ class FunctionPool:
     async def _acquire(self) -> FunctionProcess:
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + self._wait_s
-        while True:
+        while not self._closed:
             if self._idle:
                 return self._idle.pop()
             if len(self.processes) < self._concurrency:
@@ -85,6 +85,7 @@ class FunctionPool:
             process = await self._wait_in_line(give_up_at)
             if process is not None:
                 return process
+        raise ThrottledError
 
     async def _wait_in_line(self, give_up_at: float) -> FunctionProcess | None:
         """A process handed over by another request, or None when there is room to start one."""

@@ -235,10 +235,17 @@ def _check_authorizer(place: str, authorizer: LambdaAuthorizer, functions: Mappi
     raise TemplateError(place, f"no function of the template is {authorizer.FunctionArn}")
 
 
-def _merge(default: Any, own: Any) -> Any:
+def _merge(default: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """SAM's rule for Globals: mappings are merged, lists joined, anything else replaced."""
+    merged = {**default, **own}
+    for key in default.keys() & own.keys():
+        merged[key] = _merge_values(default[key], own[key])
+    return merged
+
+
+def _merge_values(default: Any, own: Any) -> Any:
     if isinstance(default, Mapping) and isinstance(own, Mapping) and not _is_intrinsic(own):
-        return {key: _merge(default.get(key), own[key]) if key in own else default[key] for key in {**default, **own}}
+        return _merge(default, own)
     if isinstance(default, list) and isinstance(own, list):
         return [*default, *own]
     return own

@@ -51,9 +51,7 @@ def _construct_mapping(loader: _CloudFormationLoader, node: yaml.MappingNode) ->
 _CloudFormationLoader.add_multi_constructor("!", _construct_intrinsic)
 _CloudFormationLoader.add_constructor("tag:yaml.org,2002:map", _construct_mapping)
 # CloudFormation reads 2010-09-09 as a string.
-_CloudFormationLoader.add_constructor(
-    "tag:yaml.org,2002:timestamp", lambda loader, node: loader.construct_scalar(node)
-)
+_CloudFormationLoader.add_constructor("tag:yaml.org,2002:timestamp", _construct_node)
 
 
 def read_template(path: Path) -> dict[str, Any]:

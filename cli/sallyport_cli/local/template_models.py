@@ -25,7 +25,7 @@ class ApiEventProperties(_Part):
     TimeoutInMillis: int | None = Field(default=None, ge=50, le=900_000)
 
 
-class Environment(_Part):
+class EnvironmentPart(_Part):
     Variables: dict[str, str] = {}
 
 
@@ -37,7 +37,7 @@ class FunctionProperties(_Part):
     MemorySize: int = Field(default=128, ge=128, le=10_240)
     FunctionName: str | None = None
     Layers: list[str] = []
-    Environment: Environment = Environment()
+    Environment: EnvironmentPart = EnvironmentPart()
 
 
 class AuthorizerIdentity(_Part):

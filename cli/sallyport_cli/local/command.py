@@ -1,0 +1,66 @@
+"""`sallyport local`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from sallyport_cli.local.children import ChildError
+from sallyport_cli.local.parameters import parse_assignments
+from sallyport_cli.local.request_log import Console
+from sallyport_cli.local.session import Options, Session
+from sallyport_cli.local.template_file import TemplateError
+from sallyport_cli.serving import listen
+
+
+@click.command()
+@click.option("--template", default="template.yaml", show_default=True, type=click.Path(path_type=Path))
+@click.option("--port", default=8080, show_default=True, help="0 takes a free port.")
+@click.option("--concurrency", default=10, show_default=True, type=click.IntRange(1, 100), help="Of each function.")
+@click.option("--cold", is_flag=True, help="Start a new process for every request.")
+@click.option("--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="A stack parameter; repeatable.")
+@click.option("--upstream", metavar="URL", help="Base URL of an OpenAI-compatible upstream, with its /v1.")
+@click.option("--seed/--no-seed", default=True, show_default=True, help="Make a demo key.")
+@click.option("--region", default="us-east-1", show_default=True, help="The region the stack believes to be in.")
+@click.option("--stack-name", default="sallyport", show_default=True)
+@click.option("--verbose", is_flag=True, help="Show everything the functions print.")
+def local(
+    template: Path,
+    port: int,
+    concurrency: int,
+    cold: bool,  # noqa: FBT001 - click passes flags so
+    parameters: tuple[str, ...],
+    upstream: str | None,
+    seed: bool,  # noqa: FBT001 - click passes flags so
+    region: str,
+    stack_name: str,
+    verbose: bool,  # noqa: FBT001 - click passes flags so
+) -> None:
+    """Serve the stack of template.yaml on this machine, with nothing of AWS but its ways.
+
+    With no --upstream it talks to OpenAI where OPENAI_API_KEY is set, else to an echo that it starts itself. The key of
+    any other upstream is taken from SALLYPORT_UPSTREAM_API_KEY. DynamoDB and Secrets Manager are embedded, unless
+    AWS_ENDPOINT_URL names an emulator.
+    """
+    try:
+        options = Options(
+            template=template,
+            parameters=parse_assignments(parameters),
+            upstream=upstream,
+            concurrency=concurrency,
+            cold=cold,
+            seed=seed,
+            region=region,
+            stack_name=stack_name,
+        )
+        listener = listen(port)
+        console = Console(verbose=verbose, stream=sys.stderr)
+        asyncio.run(Session(options, os.environ, listener, console).run())
+    except (TemplateError, ChildError) as error:
+        raise click.ClickException(str(error)) from None
+    except OSError as error:
+        raise click.ClickException(f"port {port}: {error.strerror}") from None

@@ -1,0 +1,82 @@
+"""Fills an emulator with what a deploy would make: the template's tables and the upstream's secret."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from sallyport_cli.local.stack import Stack
+from sallyport_cli.local.template_models import Table
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+SECRET_VARIABLE: Final = "SALLYPORT_UPSTREAM_SECRET"
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL leads to this machine and no other."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def emulator_clients(endpoint_url: str, region: str) -> tuple[DynamoDBClient, SecretsManagerClient]:
+    """Clients of an emulator on this machine; refuses any other, because data is written through them."""
+    if not is_loopback(endpoint_url):
+        raise ValueError(f"{endpoint_url} isn't on this machine")
+    import boto3  # noqa: PLC0415 - half a second, which overlaps the emulator's own start
+
+    settings: dict[str, Any] = {
+        "endpoint_url": endpoint_url,
+        "region_name": region,
+        "aws_access_key_id": "local",
+        "aws_secret_access_key": "local",
+    }
+    return boto3.client("dynamodb", **settings), boto3.client("secretsmanager", **settings)
+
+
+def create_tables(client: DynamoDBClient, stack: Stack) -> None:
+    """Makes the template's tables, leaving those that are there already."""
+    for table in stack.tables.values():
+        try:
+            client.create_table(**_create_table_request(table))
+        except client.exceptions.ResourceInUseException:
+            continue
+        if table.TimeToLiveSpecification:
+            name = str(table.TableName)
+            client.update_time_to_live(TableName=name, TimeToLiveSpecification=_ttl(table))
+
+
+def create_secret(client: SecretsManagerClient, name: str, value: str) -> None:
+    """Stores the upstream's key under `name`, replacing what was there."""
+    try:
+        client.create_secret(Name=name, SecretString=value)
+    except client.exceptions.ResourceExistsException:
+        client.put_secret_value(SecretId=name, SecretString=value)
+
+
+def secret_names(stack: Stack) -> set[str]:
+    """The names under which the functions look for an upstream's key."""
+    names = {function.environment.get(SECRET_VARIABLE, "") for function in stack.functions.values()}
+    return names - {""}
+
+
+def _create_table_request(table: Table) -> dict[str, Any]:
+    request: dict[str, Any] = {
+        "TableName": table.TableName,
+        "AttributeDefinitions": table.AttributeDefinitions,
+        "KeySchema": table.KeySchema,
+        "BillingMode": "PAY_PER_REQUEST",
+    }
+    if table.GlobalSecondaryIndexes:
+        request["GlobalSecondaryIndexes"] = table.GlobalSecondaryIndexes
+    return request
+
+
+def _ttl(table: Table) -> Any:
+    return table.TimeToLiveSpecification

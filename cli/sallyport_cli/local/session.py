@@ -1,0 +1,179 @@
+"""One run of `sallyport local`: everything it starts, in order, and everything it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from sallyport_cli.echo.command import REQUIRED_KEY_VARIABLE
+from sallyport_cli.local.api_gateway import ApiGateway
+from sallyport_cli.local.banner import banner
+from sallyport_cli.local.children import Child
+from sallyport_cli.local.emulated_data import (
+    create_secret,
+    create_tables,
+    emulator_clients,
+    is_loopback,
+    secret_names,
+)
+from sallyport_cli.local.function_process import FunctionProcess, InitError
+from sallyport_cli.local.guardian import Guardian
+from sallyport_cli.local.pool import FunctionPool
+from sallyport_cli.local.request_log import Console
+from sallyport_cli.local.seed import seed_demo_key
+from sallyport_cli.local.stack import Function, Stack, load_stack
+from sallyport_cli.local.upstream import URL_PARAMETER, UpstreamChoice, choose_upstream
+from sallyport_cli.serving import serve, stop_on_signals
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+CONFIG_TABLE: Final = "ConfigTable"
+_WARMED_AT_START: Final = ("AuthorizerFunction", "ChatCompletionsFunction")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says."""
+
+    template: Path
+    parameters: Mapping[str, str]
+    upstream: str | None
+    concurrency: int
+    cold: bool
+    seed: bool
+    region: str
+    stack_name: str
+
+
+class Session:
+    """Runs a stack until it is told to stop."""
+
+    def __init__(
+        self, options: Options, environment: Mapping[str, str], listener: socket.socket, console: Console
+    ) -> None:
+        self._options = options
+        self._environment = environment
+        self._listener = listener
+        self._console = console
+        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+    async def run(self) -> None:
+        """Starts everything, prints the banner and the ready line, serves, and leaves no process behind."""
+        stop = stop_on_signals()
+        echo_key = f"echo-{secrets.token_hex(8)}"
+        choice = choose_upstream(self._options.upstream, self._environment, self._options.parameters, echo_key)
+        load_stack(self._options.template, self._parameters(choice, "http://127.0.0.1:9/v1"))  # refuse early
+        async with AsyncExitStack() as cleanup:
+            guardian = cleanup.enter_context(Guardian())
+            starting = asyncio.create_task(self._start_all(choice, guardian, cleanup))
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            if not starting.done():
+                starting.cancel()
+                await asyncio.wait({starting})
+                return
+            app = starting.result()
+            await serve(app, self._listener, stop, lambda: print(f"ready {self.url}", flush=True))
+
+    async def _start_all(self, choice: UpstreamChoice, guardian: Guardian, cleanup: AsyncExitStack) -> Starlette:
+        emulator = asyncio.create_task(self._start_emulator(guardian, cleanup))
+        echo_url = await self._start_echo(choice, guardian, cleanup)
+        stack = load_stack(
+            self._options.template,
+            self._parameters(choice, echo_url),
+            name=self._options.stack_name,
+            region=self._options.region,
+        )
+        endpoint, clients = await emulator
+        demo_key = await asyncio.to_thread(self._fill, stack, choice, clients) if clients else None
+        pools = self._make_pools(stack, endpoint, guardian, cleanup)
+        await self._warm(pools)
+        described = endpoint if self._environment.get("AWS_ENDPOINT_URL") else f"{endpoint} (embedded, in memory)"
+        model = "echo" if choice.start_echo else "gpt-4o-mini"
+        lines = banner(
+            self.url, stack, upstream=choice.description, emulator=described, demo_key=demo_key, model=model
+        )
+        for line in lines:
+            self._console.say(line)
+        return Starlette(routes=[Mount("/", app=ApiGateway(stack, pools, self._console))])
+
+    def _parameters(self, choice: UpstreamChoice, echo_url: str) -> dict[str, str]:
+        chosen = {URL_PARAMETER: echo_url} if choice.start_echo else dict(choice.parameters or {})
+        return {**chosen, **self._options.parameters}
+
+    async def _start_echo(self, choice: UpstreamChoice, guardian: Guardian, cleanup: AsyncExitStack) -> str:
+        if not choice.start_echo:
+            return ""
+        arguments = ["sallyport_cli.main", "echo-upstream", "--port", "0", "--until-stdin-ends"]
+        child = await Child.start(arguments, guardian, {REQUIRED_KEY_VARIABLE: choice.key})
+        cleanup.push_async_callback(child.stop)
+        return f"{child.url}/v1"
+
+    async def _start_emulator(
+        self, guardian: Guardian, cleanup: AsyncExitStack
+    ) -> tuple[str, tuple[DynamoDBClient, SecretsManagerClient] | None]:
+        """The endpoint, and clients to fill it with; none where it isn't on this machine."""
+        endpoint = self._environment.get("AWS_ENDPOINT_URL")
+        if not endpoint:
+            importing = asyncio.create_task(asyncio.to_thread(emulator_clients, "http://127.0.0.1:9", "us-east-1"))
+            child = await Child.start(["sallyport_cli.local.moto_process"], guardian)
+            cleanup.push_async_callback(child.stop)
+            endpoint = child.url
+            await importing
+        if not is_loopback(endpoint):
+            self._console.say(f"{endpoint} isn't on this machine: no table, secret or demo key is written there")
+            return endpoint, None
+        return endpoint, emulator_clients(endpoint, self._options.region)
+
+    def _fill(
+        self, stack: Stack, choice: UpstreamChoice, clients: tuple[DynamoDBClient, SecretsManagerClient]
+    ) -> str | None:
+        dynamodb, secretsmanager = clients
+        create_tables(dynamodb, stack)
+        for name in secret_names(stack) if choice.key else ():
+            create_secret(secretsmanager, name, choice.key)
+        config = stack.tables.get(CONFIG_TABLE)
+        if not self._options.seed or config is None:
+            return None
+        return seed_demo_key(dynamodb, str(config.TableName))
+
+    def _make_pools(
+        self, stack: Stack, endpoint: str, guardian: Guardian, cleanup: AsyncExitStack
+    ) -> dict[str, FunctionPool]:
+        def new_process(function: Function) -> FunctionProcess:
+            return FunctionProcess(function, stack.region, endpoint, guardian, self._console)
+
+        pools = {
+            logical_id: FunctionPool(
+                function,
+                stack.region,
+                new_process,
+                concurrency=self._options.concurrency,
+                cold=self._options.cold,
+            )
+            for logical_id, function in stack.functions.items()
+        }
+        for pool in pools.values():
+            cleanup.push_async_callback(pool.close)
+        return pools
+
+    async def _warm(self, pools: Mapping[str, FunctionPool]) -> None:
+        """Has the two doors waiting; one that can't start says why when it is called, as on AWS."""
+        warmed = [pools[name].warm() for name in _WARMED_AT_START if name in pools]
+        for outcome in await asyncio.gather(*warmed, return_exceptions=True):
+            if isinstance(outcome, InitError):
+                self._console.say(f"  a function doesn't start: {outcome} {outcome.answer.message}")
+            elif isinstance(outcome, BaseException):
+                raise outcome
