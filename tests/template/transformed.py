@@ -1,0 +1,68 @@
+"""template.yaml as CloudFormation gets it: run through the real SAM transform, with a parameter's value where asked."""
+
+import copy
+import functools
+from pathlib import Path
+from typing import Any
+
+import boto3
+import yaml
+from samcli.yamlhelper import yaml_parse
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+
+ROOT = Path(__file__).resolve().parents[2]
+REGION = "eu-central-1"
+
+
+@functools.cache
+def source_text() -> str:
+    return (ROOT / "template.yaml").read_text()
+
+
+def source() -> dict[str, Any]:
+    """The template as written, with short intrinsics (!Ref) in their long form."""
+    document: dict[str, Any] = yaml_parse(source_text())
+    return document
+
+
+@functools.cache
+def _transformed() -> dict[str, Any]:
+    document = _without_code(source())
+    session = boto3.Session(region_name=REGION)
+    translator = Translator({}, Parser(), boto_session=session)  # type: ignore[no-untyped-call]
+    result: dict[str, Any] = translator.translate(document, {})
+    return result
+
+
+def transformed() -> dict[str, Any]:
+    """The template after the transform; a copy, so that a test may change it."""
+    return copy.deepcopy(_transformed())
+
+
+def resources(kind: str) -> dict[str, dict[str, Any]]:
+    """Properties of all transformed resources of one type, by logical id."""
+    found = transformed()["Resources"].items()
+    return {name: resource.get("Properties", {}) for name, resource in found if resource["Type"] == kind}
+
+
+def open_api() -> dict[str, Any]:
+    """The REST API's OpenAPI document."""
+    (api,) = resources("AWS::ApiGateway::RestApi").values()
+    body: dict[str, Any] = api["Body"]
+    return body
+
+
+def _without_code(document: dict[str, Any]) -> dict[str, Any]:
+    """Local paths become S3 addresses, as `sam package` makes them; the transform refuses anything else."""
+    for resource in document["Resources"].values():
+        properties = resource.get("Properties", {})
+        for name in ("CodeUri", "ContentUri"):
+            if name in properties:
+                properties[name] = "s3://bucket/key"
+    return document
+
+
+def dump(value: object) -> str:
+    """A part of the template as text, for searching."""
+    return yaml.safe_dump(value)
