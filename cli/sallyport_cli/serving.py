@@ -14,7 +14,15 @@ from starlette.types import ASGIApp
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to whoever runs it: they must end child processes too."""
+    """Leaves signals to whoever runs it: they must end child processes too. Tells when it serves."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -49,16 +57,17 @@ async def serve(app: ASGIApp, listener: socket.socket, stop: asyncio.Event, on_r
         timeout_keep_alive=60,
     )
     server = _Server(config)
+    ready = asyncio.create_task(server.ready.wait())
     running = asyncio.create_task(server.serve(sockets=[listener]))
     stopping = asyncio.create_task(stop.wait())
     try:
-        while not server.started and not running.done():
-            await asyncio.sleep(0.005)
+        await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
         on_ready()
         await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         server.should_exit = server.force_exit = True
         stopping.cancel()
+        ready.cancel()
         await asyncio.wait({running})
 
 

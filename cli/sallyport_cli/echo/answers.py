@@ -145,7 +145,7 @@ def _vector(text: str, dimensions: int) -> list[float]:
     return [value / length for value in raw]
 
 
-def _encode(vector: list[float], as_base64: bool) -> list[float] | str:  # noqa: FBT001 - one of two formats
+def _encode(vector: list[float], as_base64: bool) -> list[float] | str:
     return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode() if as_base64 else vector
 
 

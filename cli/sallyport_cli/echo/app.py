@@ -120,9 +120,7 @@ def _whole(body: dict[str, Any], faults: Faults) -> ASGIApp:
 class _Answer:
     """A response sent chunk by chunk, with what is to go wrong."""
 
-    def __init__(
-        self, chunks: Iterable[bytes], content_type: str, faults: Faults, length: int | None = None
-    ) -> None:
+    def __init__(self, chunks: Iterable[bytes], content_type: str, faults: Faults, length: int | None = None) -> None:
         self._chunks = [b"\x00\xffnot what you asked for"] if faults.garbage else list(chunks)
         self._headers = [(b"content-type", content_type.encode())]
         if length is not None and not faults.garbage:

@@ -30,14 +30,15 @@ _MODEL_HELP = "\n".join(f"  {name}: {what}" for name, what in FAULT_MODELS.items
 @click.option("--jwks", type=click.Path(path_type=Path, exists=True), help="Serve this file as /jwks.json.")
 @click.option("--until-stdin-ends", is_flag=True, hidden=True)
 def echo_upstream(
+    *,
     port: int,
     delay_ms: int,
     status: int | None,
     cut_after: int | None,
-    silent: bool,  # noqa: FBT001 - click passes flags so
+    silent: bool,
     require_key: str | None,
     jwks: Path | None,
-    until_stdin_ends: bool,  # noqa: FBT001 - click passes flags so
+    until_stdin_ends: bool,
 ) -> None:
     """An OpenAI-compatible upstream that answers with what it was told, and fails on demand."""
     faults = Faults(delay_ms=delay_ms, status=status, cut_after=cut_after, silent=silent)

@@ -164,7 +164,7 @@ async def _streamed_response(answer: Answer) -> tuple[ResponseHead, AsyncIterato
 
 
 class _Client:
-    """The way back: what goes to the client is counted; what can't be sent any more is still taken from the function."""
+    """The way back. What can't be sent any more is still taken from the function."""
 
     def __init__(self, send: Send, request: GatewayRequest, record: RequestRecord) -> None:
         self._send = send

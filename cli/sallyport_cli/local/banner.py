@@ -7,9 +7,7 @@ from collections.abc import Iterable
 from sallyport_cli.local.stack import Stack
 
 
-def banner(
-    url: str, stack: Stack, *, upstream: str, emulator: str, demo_key: str | None, model: str
-) -> Iterable[str]:
+def banner(url: str, stack: Stack, *, upstream: str, emulator: str, demo_key: str | None, model: str) -> Iterable[str]:
     """The lines: what runs where, then two ways to call it that work as pasted."""
     key = demo_key or "$YOUR_KEY"
     yield f"Sallyport at {url}, from {len(stack.functions)} functions and {len(stack.routes)} routes of the template"

@@ -29,16 +29,17 @@ from sallyport_cli.serving import listen
 @click.option("--stack-name", default="sallyport", show_default=True)
 @click.option("--verbose", is_flag=True, help="Show everything the functions print.")
 def local(
+    *,
     template: Path,
     port: int,
     concurrency: int,
-    cold: bool,  # noqa: FBT001 - click passes flags so
+    cold: bool,
     parameters: tuple[str, ...],
     upstream: str | None,
-    seed: bool,  # noqa: FBT001 - click passes flags so
+    seed: bool,
     region: str,
     stack_name: str,
-    verbose: bool,  # noqa: FBT001 - click passes flags so
+    verbose: bool,
 ) -> None:
     """Serve the stack of template.yaml on this machine, with nothing of AWS but its ways.
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
-SECRET_VARIABLE: Final = "SALLYPORT_UPSTREAM_SECRET"
+SECRET_VARIABLE: Final = "SALLYPORT_UPSTREAM_SECRET"  # noqa: S105 - the name of a variable
 
 
 def is_loopback(url: str) -> bool:

@@ -63,7 +63,7 @@ def authorizer_event(stack: Stack, request: GatewayRequest, match: Match) -> dic
     return {
         "type": "REQUEST",
         "methodArn": method_arn(stack, request.method, request.path),
-        **_common(stack, request, match),
+        **_common(request, match),
         "queryStringParameters": {name: values[-1] for name, values in parameters.items()},
         "multiValueQueryStringParameters": parameters,
         "pathParameters": dict(match.path_parameters),
@@ -81,7 +81,7 @@ def proxy_event(
     if authorizer is not None:
         context["authorizer"] = dict(authorizer)
     return {
-        **_common(stack, request, match),
+        **_common(request, match),
         "queryStringParameters": {name: values[-1] for name, values in parameters.items()} or None,
         "multiValueQueryStringParameters": parameters or None,
         "pathParameters": dict(match.path_parameters) or None,
@@ -92,7 +92,7 @@ def proxy_event(
     }
 
 
-def _common(stack: Stack, request: GatewayRequest, match: Match) -> dict[str, Any]:
+def _common(request: GatewayRequest, match: Match) -> dict[str, Any]:
     headers = multi_value_headers(request)
     return {
         "resource": match.route.resource,

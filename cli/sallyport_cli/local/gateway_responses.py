@@ -9,13 +9,16 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 
 from sallyport_cli.local.request import GatewayRequest
 from sallyport_cli.local.stack import Stack
 
 DEFAULT_TEMPLATE: Final = '{"message":$context.error.messageString}'
-_VARIABLE = re.compile(r"\$(context|stageVariables)\.([A-Za-z0-9_.-]*[A-Za-z0-9_])|\$\{(context|stageVariables)\.([^}]+)\}")
+_VARIABLE = re.compile(
+    r"\$(context|stageVariables)\.([A-Za-z0-9_.-]*[A-Za-z0-9_])|\$\{(context|stageVariables)\.([^}]+)\}"
+)
 
 # response type: (status, message) where the API names neither
 _DEFAULTS: Final[Mapping[str, tuple[int, str]]] = {
@@ -48,7 +51,7 @@ def render(
 ) -> RenderedResponse:
     """The gateway response of type `kind`: the API's own, else its DEFAULT_4XX or DEFAULT_5XX, else AWS's."""
     default_status, message = _DEFAULTS[kind]
-    fallback = "DEFAULT_4XX" if default_status < 500 else "DEFAULT_5XX"
+    fallback = "DEFAULT_4XX" if default_status < HTTPStatus.INTERNAL_SERVER_ERROR else "DEFAULT_5XX"
     own = stack.gateway_responses.get(kind) or stack.gateway_responses.get(fallback)
     variables = _variables(stack, request, kind, message, authorizer or {})
     headers = {"Content-Type": "application/json", "x-amzn-RequestId": request.request_id, "x-amzn-ErrorType": kind}
@@ -89,17 +92,15 @@ def _substitute(template: str, variables: Mapping[str, str]) -> str:
     return _VARIABLE.sub(replace, template)
 
 
-def _headers(
-    declared: Mapping[str, str], request: GatewayRequest, variables: Mapping[str, str]
-) -> dict[str, str]:
+def _headers(declared: Mapping[str, str], request: GatewayRequest, variables: Mapping[str, str]) -> dict[str, str]:
     values = {name: _header_value(source, request, variables) for name, source in declared.items()}
     return {name: value for name, value in values.items() if value is not None}
 
 
 def _header_value(source: str, request: GatewayRequest, variables: Mapping[str, str]) -> str | None:
     """`'static'`, `context.name`, `stageVariables.name` or `method.request.header.Name`."""
-    if len(source) >= 2 and source[0] == source[-1] == "'":
-        return source[1:-1]
+    if static := re.fullmatch("'(.*)'", source):
+        return static[1]
     if source.startswith("method.request.header."):
         wanted = source.removeprefix("method.request.header.").lower()
         return next((value for name, value in request.headers if name.lower() == wanted), None)

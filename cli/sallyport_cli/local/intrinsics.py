@@ -42,7 +42,7 @@ class Resolver:
             "Fn::Select": self._select,
             "Fn::Split": self._split,
             "Fn::FindInMap": self._find_in_map,
-            "Condition": lambda value, place: self.condition(value, place),
+            "Condition": self.condition,
             "Fn::Equals": self._equals,
             "Fn::And": lambda value, place: all(self._truths(value, place)),
             "Fn::Or": lambda value, place: any(self._truths(value, place)),

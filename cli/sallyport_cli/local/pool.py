@@ -42,6 +42,7 @@ class FunctionPool:
         self._waiters: deque[asyncio.Future[FunctionProcess | None]] = deque()
         self._starting: set[FunctionProcess] = set()
         self._closed = False
+        self._changed = asyncio.Event()
 
     @property
     def idle_processes(self) -> tuple[FunctionProcess, ...]:
@@ -65,6 +66,12 @@ class FunctionPool:
         """Has one process waiting, so that the first request meets a warm function; raises `InitError`."""
         if not self.processes and not self._cold:
             self._release(await self._start())
+
+    async def settle(self) -> None:
+        """Returns when no process works any more, after-response work included."""
+        while set(self._idle) != self.processes:
+            self._changed.clear()
+            await self._changed.wait()
 
     async def close(self) -> None:
         """Ends every process."""
@@ -135,6 +142,7 @@ class FunctionPool:
         else:
             process.freeze()
             self._idle.append(process)
+        self._changed.set()
 
     def _now_ended(self, process: FunctionProcess) -> None:
         self.processes.discard(process)
@@ -142,3 +150,4 @@ class FunctionPool:
             self._idle.remove(process)
         if self._waiters:
             self._waiters.popleft().set_result(None)
+        self._changed.set()

@@ -1,7 +1,7 @@
 """Lambda's Runtime API for one function process.
 
-Source: "Using the Lambda runtime API for custom runtimes" in the Lambda developer guide, with the streaming mode and its
-trailers.
+Source: "Using the Lambda runtime API for custom runtimes" in the Lambda developer guide, with the streaming mode
+and its trailers.
 """
 
 from __future__ import annotations
@@ -162,8 +162,12 @@ class RuntimeApi:
     async def _take_buffered(self, invocation: Invocation, exchange: _Exchange) -> None:
         payload = await exchange.read_body()
         if len(payload) > MAX_BUFFERED_ANSWER_BYTES:
-            message = f"Response payload size exceeded maximum allowed payload size ({MAX_BUFFERED_ANSWER_BYTES} bytes)."
-            invocation.set_answer(FailedAnswer("Function.ResponseSizeTooLarge", _error_body("Function.ResponseSizeTooLarge", message)))
+            message = (
+                f"Response payload size exceeded maximum allowed payload size ({MAX_BUFFERED_ANSWER_BYTES} bytes)."
+            )
+            invocation.set_answer(
+                FailedAnswer("Function.ResponseSizeTooLarge", _error_body("Function.ResponseSizeTooLarge", message))
+            )
             await exchange.respond(413, [], _error_body("RequestEntityTooLarge", message))
         else:
             invocation.set_answer(BufferedAnswer(payload))

@@ -102,9 +102,7 @@ class Session:
         await self._warm(pools)
         described = endpoint if self._environment.get("AWS_ENDPOINT_URL") else f"{endpoint} (embedded, in memory)"
         model = "echo" if choice.start_echo else "gpt-4o-mini"
-        lines = banner(
-            self.url, stack, upstream=choice.description, emulator=described, demo_key=demo_key, model=model
-        )
+        lines = banner(self.url, stack, upstream=choice.description, emulator=described, demo_key=demo_key, model=model)
         for line in lines:
             self._console.say(line)
         return Starlette(routes=[Mount("/", app=ApiGateway(stack, pools, self._console))])

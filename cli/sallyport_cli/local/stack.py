@@ -1,4 +1,4 @@
-"""The stack that `sallyport local` runs: functions, routes, authorizer, gateway responses and tables of template.yaml."""
+"""The stack that `sallyport local` runs: what of template.yaml matters on one machine."""
 
 from __future__ import annotations
 
@@ -152,7 +152,9 @@ class _StackReader:
             raise TemplateError(place, "an API made from an OpenAPI definition isn't supported locally")
         api = self._model(ApiProperties, raw, place)
         if api.BinaryMediaTypes:
-            raise TemplateError(f"{place}.BinaryMediaTypes", "bodies are text locally; binary media types aren't supported")
+            raise TemplateError(
+                f"{place}.BinaryMediaTypes", "bodies are text locally; binary media types aren't supported"
+            )
         return api
 
     def _read_function(self, logical_id: str) -> Function:

@@ -14,10 +14,14 @@ class _Part(BaseModel):
 
 
 class EventAuth(_Part):
+    """An event's own choice of authorizer."""
+
     Authorizer: str | None = None
 
 
 class ApiEventProperties(_Part):
+    """One route."""
+
     Path: str
     Method: str
     Auth: EventAuth = EventAuth()
@@ -26,10 +30,14 @@ class ApiEventProperties(_Part):
 
 
 class EnvironmentPart(_Part):
+    """A function's variables."""
+
     Variables: dict[str, str] = {}
 
 
 class FunctionProperties(_Part):
+    """An AWS::Serverless::Function."""
+
     Handler: str
     CodeUri: str
     Runtime: str = ""
@@ -41,33 +49,45 @@ class FunctionProperties(_Part):
 
 
 class AuthorizerIdentity(_Part):
+    """What an authorizer's cache goes by."""
+
     Headers: list[str] = []
     QueryStrings: list[str] = []
     ReauthorizeEvery: int = 300
 
 
 class LambdaAuthorizer(_Part):
+    """An authorizer that is a function."""
+
     FunctionArn: str
     FunctionPayloadType: str = "TOKEN"
     Identity: AuthorizerIdentity = AuthorizerIdentity()
 
 
 class ApiAuth(_Part):
+    """The API's authorizers."""
+
     DefaultAuthorizer: str | None = None
     Authorizers: dict[str, LambdaAuthorizer] = {}
 
 
 class GatewayResponseParameters(_Part):
+    """Headers of a gateway response."""
+
     Headers: dict[str, str] = {}
 
 
 class GatewayResponse(_Part):
+    """What API Gateway answers by itself in one case."""
+
     StatusCode: int | None = None
     ResponseParameters: GatewayResponseParameters = GatewayResponseParameters()
     ResponseTemplates: dict[str, str] = {}
 
 
 class ApiProperties(_Part):
+    """An AWS::Serverless::Api."""
+
     StageName: str
     Auth: ApiAuth = ApiAuth()
     GatewayResponses: dict[str, GatewayResponse] = {}
@@ -76,6 +96,8 @@ class ApiProperties(_Part):
 
 
 class Table(_Part):
+    """An AWS::DynamoDB::Table."""
+
     TableName: str | None = None
     AttributeDefinitions: list[dict[str, str]]
     KeySchema: list[dict[str, str]]

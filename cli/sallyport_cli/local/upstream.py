@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 URL_PARAMETER: Final = "UpstreamBaseUrl"
-SECRET_PARAMETER: Final = "UpstreamSecret"
+SECRET_PARAMETER: Final = "UpstreamSecret"  # noqa: S105 - the name of a parameter
 OPENAI_KEY_VARIABLE: Final = "OPENAI_API_KEY"
 UPSTREAM_KEY_VARIABLE: Final = "SALLYPORT_UPSTREAM_API_KEY"
 
