@@ -78,7 +78,9 @@ def load_stack(
     """Reads `template` with the parameters `given`; raises `TemplateError` for what can't be run locally."""
     document = read_template(template)
     parameters = resolve_parameters(document.get("Parameters") or {}, given)
-    return _StackReader(document, template.resolve().parent, parameters, name, region).read()
+    reader = _StackReader(document, template.resolve().parent, parameters, name, region)
+    reader.check_rules(document.get("Rules") or {})
+    return reader.read()
 
 
 class _StackReader:
@@ -102,6 +104,16 @@ class _StackReader:
             conditions=document.get("Conditions") or {},
         )
         self._resolver = Resolver(self._scope)
+
+    def check_rules(self, rules: Mapping[str, Any]) -> None:
+        """Checks what the template's Rules say of the parameters together; raises `TemplateError`."""
+        for name, rule in rules.items():
+            place = f"Rules.{name}"
+            if "RuleCondition" in rule and not self._resolver.resolve(rule["RuleCondition"], place):
+                continue
+            for assertion in rule["Assertions"]:
+                if not self._resolver.resolve(assertion["Assert"], place):
+                    raise TemplateError(place, assertion.get("AssertDescription", "an assertion fails"))
 
     def read(self) -> Stack:
         api = self._read_api()
