@@ -70,7 +70,7 @@ def _read_float(text: str) -> float:
 def _deeper_than(value: Any, depth: int) -> bool:
     """Walk level by level: a body with few brackets never gets here."""
     level = [value]
-    for _ in range(depth + 1):
+    for _ in range(depth):
         level = [child for parent in level if isinstance(parent, dict | list) for child in _children(parent)]
         if not level:
             return False

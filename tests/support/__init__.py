@@ -1,0 +1,1 @@
+"""What tests share: emulators, servers that fail on purpose, contexts."""

@@ -1,0 +1,195 @@
+"""The transport to an upstream: streaming, reuse, and every way of breaking off."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+
+from sallyport.adapters.upstream_http import HttpTransport
+from sallyport.errors import (
+    DeadlineExceededError,
+    SallyportError,
+    UpstreamInterruptedError,
+    UpstreamInvalidResponseError,
+    UpstreamTimeoutError,
+    UpstreamUnreachableError,
+)
+from sallyport.providers.transport import UpstreamRequest, UpstreamResponse
+from tests.support.servers import Peer, Received, ScriptedServer, refused_url, serve
+
+REQUEST = UpstreamRequest("POST", "/v1/chat/completions", {"content-type": "application/json"}, b"{}")
+CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-type: text/event-stream\r\n\r\n"
+
+
+def plenty() -> float:
+    return 60.0
+
+
+@contextmanager
+def transport_to(url: str, idle_timeout_s: float = 5) -> Iterator[HttpTransport]:
+    with closing(HttpTransport(url, 1, idle_timeout_s)) as transport:
+        yield transport
+
+
+def body_of(response: UpstreamResponse) -> bytes:
+    try:
+        return b"".join(response.chunks())
+    finally:
+        response.close()
+
+
+def failing_with(kind: type[SallyportError], script: Callable[[Peer], None], idle_timeout_s: float = 5) -> None:
+    with ScriptedServer(script) as server, transport_to(server.url, idle_timeout_s) as transport:
+        with pytest.raises(kind):
+            body_of(transport.send(REQUEST, plenty))
+
+
+def test_the_request_goes_out_as_it_is() -> None:
+    received: list[Received] = []
+    with ScriptedServer(serve(lambda _, peer: peer.answer(200, b"{}"), received)) as server, transport_to(server.url) as transport:
+        assert body_of(transport.send(REQUEST, plenty)) == b"{}"
+    method, target, headers, body = received[0]
+    assert (method, target, body) == ("POST", "/v1/chat/completions", b"{}")
+    assert headers["content-type"] == "application/json"
+
+
+def test_a_chunk_is_given_before_the_next_is_sent() -> None:
+    go_on = threading.Event()
+
+    def script(peer: Peer) -> None:
+        peer.read()
+        peer.send(CHUNKED)
+        peer.chunk(b"data: 1\n\n")
+        assert go_on.wait(10)
+        peer.chunk(b"data: 2\n\n")
+        peer.chunk(b"")
+        peer.wait_closed()
+
+    with ScriptedServer(script) as server, transport_to(server.url) as transport:
+        response = transport.send(REQUEST, plenty)
+        chunks = response.chunks()
+        assert next(chunks) == b"data: 1\n\n"
+        go_on.set()
+        assert list(chunks) == [b"data: 2\n\n"]
+        response.close()
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+def test_a_connection_is_reused(chunked: bool) -> None:
+    def answer(_: Received, peer: Peer) -> None:
+        if not chunked:
+            return peer.answer(200, b"x" * 200_000)
+        peer.send(CHUNKED)
+        peer.chunk(b"x" * 200_000)
+        return peer.chunk(b"")
+
+    with ScriptedServer(serve(answer, [])) as server, transport_to(server.url) as transport:
+        for _ in range(3):
+            assert len(body_of(transport.send(REQUEST, plenty))) == 200_000
+        assert server.connections == 1
+
+
+def test_an_answer_left_half_read_is_not_reused() -> None:
+    with ScriptedServer(serve(lambda _, peer: peer.answer(200, b"x" * 200_000), [])) as server, transport_to(server.url) as transport:
+        half_read = transport.send(REQUEST, plenty)
+        next(half_read.chunks())
+        half_read.close()
+        assert len(body_of(transport.send(REQUEST, plenty))) == 200_000
+        assert server.connections == 2
+
+
+def test_a_connection_that_the_upstream_closed_is_made_anew() -> None:
+    closed = threading.Event()
+
+    def script(peer: Peer) -> None:
+        peer.read()
+        peer.answer(200, b"{}")
+        peer.close()
+        closed.set()
+
+    with ScriptedServer(script) as server, transport_to(server.url) as transport:
+        body_of(transport.send(REQUEST, plenty))
+        assert closed.wait(10)
+        assert body_of(transport.send(REQUEST, plenty)) == b"{}"
+
+
+def test_a_redirect_is_not_followed() -> None:
+    received: list[Received] = []
+    answer = serve(lambda _, peer: peer.answer(307, b"", location="http://127.0.0.1:1/"), received)
+    with ScriptedServer(answer) as server, transport_to(server.url) as transport:
+        response = transport.send(REQUEST, plenty)
+        assert response.status == 307
+        body_of(response)
+    assert len(received) == 1
+
+
+def test_nobody_there_is_unreachable() -> None:
+    with transport_to(refused_url()) as transport, pytest.raises(UpstreamUnreachableError):
+        transport.send(REQUEST, plenty)
+
+
+def test_a_connection_closed_without_an_answer_is_unreachable() -> None:
+    received: list[Received | None] = []
+
+    def script(peer: Peer) -> None:
+        received.append(peer.read())
+
+    failing_with(UpstreamUnreachableError, script)
+    assert len(received) == 1  # a fresh connection's request is never repeated
+
+
+def test_an_answer_that_is_no_http_is_invalid() -> None:
+    failing_with(UpstreamInvalidResponseError, serve(lambda _, peer: peer.send(b"SSH-2.0-OpenSSH\r\n\r\n"), []))
+
+
+def test_an_upstream_that_never_answers_times_out() -> None:
+    failing_with(UpstreamTimeoutError, serve(lambda _, peer: peer.wait_closed(), []), idle_timeout_s=0.05)
+
+
+def test_an_upstream_that_falls_silent_in_mid_stream_times_out() -> None:
+    def answer(_: Received, peer: Peer) -> None:
+        peer.send(CHUNKED)
+        peer.chunk(b"data: 1\n\n")
+        peer.wait_closed()
+
+    failing_with(UpstreamTimeoutError, serve(answer, []), idle_timeout_s=0.05)
+
+
+def test_a_chunked_answer_that_is_cut_is_interrupted() -> None:
+    def script(peer: Peer) -> None:
+        peer.read()
+        peer.send(CHUNKED)
+        peer.chunk(b"data: 1\n\n")
+
+    failing_with(UpstreamInterruptedError, script)
+
+
+def test_an_answer_shorter_than_promised_is_interrupted() -> None:
+    def script(peer: Peer) -> None:
+        peer.read()
+        peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n12345")
+
+    failing_with(UpstreamInterruptedError, script)
+
+
+def test_no_time_left_is_a_deadline_before_anything_is_sent() -> None:
+    received: list[Received] = []
+    with ScriptedServer(serve(lambda _, peer: peer.answer(200), received)) as server:
+        with transport_to(server.url) as transport, pytest.raises(DeadlineExceededError):
+            transport.send(REQUEST, lambda: 0.0)
+    assert received == []
+
+
+def test_the_deadline_ends_a_stream_that_goes_on() -> None:
+    left = [9.0, 9.0, 9.0, 0.0]
+
+    def answer(_: Received, peer: Peer) -> None:
+        peer.send(CHUNKED)
+        for _ in range(100):
+            peer.chunk(b"data: 1\n\n")
+        peer.wait_closed()
+
+    with ScriptedServer(serve(answer, [])) as server, transport_to(server.url) as transport:
+        with pytest.raises(DeadlineExceededError):
+            body_of(transport.send(REQUEST, lambda: left.pop(0) if left else 0.0))

@@ -1,0 +1,74 @@
+"""Strict JSON: what Python's parser lets through is refused, the rest is read as Python reads it."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sallyport.errors import InvalidJsonError
+from sallyport.verification.strict_json import MAX_DEPTH, parse_strict
+
+JSON_VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda children: st.lists(children) | st.dictionaries(st.text(), children),
+    max_leaves=20,
+)
+
+
+@given(JSON_VALUES)
+def test_what_json_writes_is_read_back(value: Any) -> None:
+    assert parse_strict(json.dumps(value)) == value
+
+
+@given(st.text())
+def test_any_text_is_read_as_json_reads_it_or_refused(text: str) -> None:
+    try:
+        value = parse_strict(text)
+    except InvalidJsonError:
+        return
+    assert json.loads(text) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "{}{}",
+        "[1,]",
+        "{'a': 1}",
+        "NaN",
+        "[-Infinity]",
+        "1e400",
+        "[-1e999]",
+        "9" * 65,
+        "0." + "1" * 80,
+        '{"a": 1, "a": 2}',
+        '[{"b": {"a": 1, "a": 1}}]',
+        "\ufeff{}",
+        '"\ud800"',
+        "[" * 100_000,
+        '{"a":' * 20_000,
+        "[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1),
+        '{"a":' * (MAX_DEPTH + 1) + "1" + "}" * (MAX_DEPTH + 1),
+    ],
+)
+def test_what_is_not_strict_json_is_refused(text: str) -> None:
+    with pytest.raises(InvalidJsonError):
+        parse_strict(text)
+
+
+def test_the_deepest_permitted_value_is_read() -> None:
+    assert parse_strict("[" * MAX_DEPTH + "]" * MAX_DEPTH)
+
+
+def test_many_shallow_brackets_are_not_deep() -> None:
+    assert len(parse_strict("[" + ",".join(["{}"] * 1000) + "]")) == 1000
+
+
+def test_a_refusal_repeats_nothing_of_the_body() -> None:
+    with pytest.raises(InvalidJsonError) as caught:
+        parse_strict('{"prompt-secret": 1, "prompt-secret": 2}')
+    assert "secret" not in caught.value.message
