@@ -7,7 +7,9 @@ import pytest
 
 from tests.support.aws import Emulator
 
-os.environ.update(AWS_ACCESS_KEY_ID="local", AWS_SECRET_ACCESS_KEY="local", AWS_EC2_METADATA_DISABLED="true")  # for boto3
+os.environ.update(
+    AWS_ACCESS_KEY_ID="local", AWS_SECRET_ACCESS_KEY="local", AWS_EC2_METADATA_DISABLED="true"
+)  # for boto3
 
 
 @pytest.fixture(scope="session")

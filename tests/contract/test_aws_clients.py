@@ -11,7 +11,12 @@ from sallyport.adapters.aws_client import DYNAMODB, SECRETS_MANAGER, AwsCall, Aw
 from tests.support.aws import CONFIG_TABLE, LOCAL_AWS, Emulator
 
 KEY = {"pk": {"S": "key#1"}, "sk": {"S": "key"}}
-METHODS = {"GetItem": "get_item", "PutItem": "put_item", "UpdateItem": "update_item", "GetSecretValue": "get_secret_value"}
+METHODS = {
+    "GetItem": "get_item",
+    "PutItem": "put_item",
+    "UpdateItem": "update_item",
+    "GetSecretValue": "get_secret_value",
+}
 
 
 class Boto3Call:

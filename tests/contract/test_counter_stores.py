@@ -164,5 +164,3 @@ def test_memory_holds_a_bounded_number_of_members(clock: Clock) -> None:
     for number in range(10_050):
         limiter.admit(f"key#{number}", [MINUTE])
     assert len(store._items) == 10_000
-
-

@@ -51,7 +51,12 @@ BAD: list[tuple[str, Any, str | None, str]] = [
     ("chat_completions", {**CHAT, "messages": [USER, {}]}, "messages[1].role", "is required"),
     ("chat_completions", {**CHAT, "messages": [{"role": "root"}]}, "messages[0].role", "one of system"),
     ("chat_completions", {**CHAT, "messages": [{**USER, "content": 5}]}, "messages[0].content", "of type"),
-    ("chat_completions", {**CHAT, "messages": [{**USER, "content": [{}]}]}, "messages[0].content[0].type", "is required"),
+    (
+        "chat_completions",
+        {**CHAT, "messages": [{**USER, "content": [{}]}]},
+        "messages[0].content[0].type",
+        "is required",
+    ),
     ("chat_completions", {**CHAT, "temperature": 2.5}, "temperature", "at most 2"),
     ("chat_completions", {**CHAT, "stream": "yes"}, "stream", "of type boolean"),
     ("chat_completions", {**CHAT, "max_tokens": 0}, "max_tokens", "at least 1"),

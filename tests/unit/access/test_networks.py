@@ -38,7 +38,16 @@ def test_versions_are_not_mixed_up() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["10.0.0.1/8", "10.0.0.0/0.0.0.255", "10.0.0.0/255.0.0.0", "010.0.0.0/8", "fe80::1%eth0", "10.0.0.0/33", "10.0", ""],
+    [
+        "10.0.0.1/8",
+        "10.0.0.0/0.0.0.255",
+        "10.0.0.0/255.0.0.0",
+        "010.0.0.0/8",
+        "fe80::1%eth0",
+        "10.0.0.0/33",
+        "10.0",
+        "",
+    ],
 )
 def test_a_network_that_could_be_meant_otherwise_is_refused_by_name(text: str) -> None:
     with pytest.raises(ValueError, match="^" + repr(text).replace("/", "/")):

@@ -47,7 +47,10 @@ def failing_with(kind: type[SallyportError], script: Callable[[Peer], None], idl
 
 def test_the_request_goes_out_as_it_is() -> None:
     received: list[Received] = []
-    with ScriptedServer(serve(lambda _, peer: peer.answer(200, b"{}"), received)) as server, transport_to(server.url) as transport:
+    with (
+        ScriptedServer(serve(lambda _, peer: peer.answer(200, b"{}"), received)) as server,
+        transport_to(server.url) as transport,
+    ):
         assert body_of(transport.send(REQUEST, plenty)) == b"{}"
     method, target, headers, body = received[0]
     assert (method, target, body) == ("POST", "/v1/chat/completions", b"{}")
@@ -91,7 +94,10 @@ def test_a_connection_is_reused(chunked: bool) -> None:
 
 
 def test_an_answer_left_half_read_is_not_reused() -> None:
-    with ScriptedServer(serve(lambda _, peer: peer.answer(200, b"x" * 200_000), [])) as server, transport_to(server.url) as transport:
+    with (
+        ScriptedServer(serve(lambda _, peer: peer.answer(200, b"x" * 200_000), [])) as server,
+        transport_to(server.url) as transport,
+    ):
         half_read = transport.send(REQUEST, plenty)
         next(half_read.chunks())
         half_read.close()
