@@ -122,12 +122,21 @@ def _read_status(value: Any) -> int:
 
 def _merge_headers(answer: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Both maps merged; the same name and value in both comes out once."""
-    single, multiple = answer.get("headers") or {}, answer.get("multiValueHeaders") or {}
-    if not isinstance(single, dict) or not isinstance(multiple, dict):
-        raise MalformedResponseError("headers or multiValueHeaders isn't an object")
+    single, multiple = _object(answer, "headers"), _object(answer, "multiValueHeaders")
+    if not all(isinstance(values, list) for values in multiple.values()):
+        raise MalformedResponseError("a multi-value header isn't a list")
     merged = [(name, _text(value)) for name, values in multiple.items() for value in values]
     merged += [(name, _text(value)) for name, value in single.items() if (name, _text(value)) not in merged]
     return [_rename(name, value) for name, value in merged if name.lower() not in _DROPPED]
+
+
+def _object(answer: Mapping[str, Any], name: str) -> dict[str, Any]:
+    value = answer.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise MalformedResponseError(f"{name} isn't an object")
+    return value
 
 
 def _rename(name: str, value: str) -> tuple[str, str]:
