@@ -1,0 +1,88 @@
+"""Every event of events/ gives its golden answer, under `sallyport invoke` and under `sam local invoke`."""
+
+import json
+import os
+import platform
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.golden import EVENTS, EXPECTED, ROOT, check
+
+BIN = Path(sys.executable).parent
+ARCHITECTURE = "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
+TIMEOUT_S = 120
+EMULATOR_START_S = 60
+
+
+@dataclass(frozen=True)
+class Emulator:
+    """The emulated services, and an env file that points the functions at them."""
+
+    env_file: Path
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    port, echo_port = _free_port(), _free_port()
+    command = [str(BIN / "sallyport"), "emulator", "--port", str(port), "--echo-port", str(echo_port)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith("ready "), "the emulator did not start"
+            yield Emulator(_env_file(tmp_path_factory.mktemp("golden"), port, echo_port))
+        finally:
+            process.terminate()
+            process.wait(timeout=TIMEOUT_S)
+
+
+def test_every_event_has_a_golden_answer() -> None:
+    aside = {"env.json", "expected.json", "jwks.json"}
+    assert {path.name for path in EVENTS.glob("*.json")} - aside == set(EXPECTED)
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("case", EXPECTED)
+def test_event_under_sallyport_invoke(case: str, emulator: Emulator) -> None:
+    command = [str(BIN / "sallyport"), "invoke", EXPECTED[case]["function"]]
+    check(case, _run([*command, "-e", str(EVENTS / case), "-n", str(emulator.env_file)]))
+
+
+@pytest.mark.sam
+@pytest.mark.parametrize("case", EXPECTED)
+def test_event_under_sam_local_invoke(case: str, emulator: Emulator) -> None:
+    command = [
+        *(str(BIN / "sam"), "local", "invoke", EXPECTED[case]["function"]),
+        *("-e", str(EVENTS / case), "-n", str(emulator.env_file)),
+        *("--skip-pull-image", "--docker-network", "host"),
+        *("--parameter-overrides", f"Architecture={ARCHITECTURE}"),
+    ]
+    check(case, _run(command))
+
+
+def _run(command: list[str]) -> bytes:
+    environ = {**os.environ, "SAM_CLI_TELEMETRY": "0"}
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, timeout=TIMEOUT_S, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.strip(b"\r\n")
+
+
+def _free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _env_file(directory: Path, port: int, echo_port: int) -> Path:
+    """events/env.json with this run's ports in place of the emulator's usual ones."""
+    text = (EVENTS / "env.json").read_text().replace(":5001", f":{port}").replace(":9000", f":{echo_port}")
+    path = directory / "env.json"
+    path.write_text(json.dumps(json.loads(text)))
+    return path
