@@ -1,7 +1,7 @@
 """The slim client where the service misbehaves."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -9,22 +9,11 @@ from sallyport.adapters.aws_client import DYNAMODB, AwsClient, AwsError
 from tests.support.aws import LOCAL_AWS
 from tests.support.servers import Peer, Received, ScriptedServer, refused_url, serve
 
-type MakeClient = Callable[[str], AwsClient]
-
 THROTTLED = json.dumps({"__type": "com.amazonaws.dynamodb.v20120810#ThrottlingException"}).encode()
 
 
-@pytest.fixture
-def client_of() -> Iterator[MakeClient]:
-    clients: list[AwsClient] = []
-
-    def make(url: str) -> AwsClient:
-        clients.append(AwsClient(DYNAMODB, {**LOCAL_AWS, "AWS_ENDPOINT_URL": url}))
-        return clients[-1]
-
-    yield make
-    for client in clients:
-        client.close()
+def client_of(url: str) -> AwsClient:
+    return AwsClient(DYNAMODB, {**LOCAL_AWS, "AWS_ENDPOINT_URL": url})
 
 
 def answers(*replies: Callable[[Peer], None]) -> Callable[[Received, Peer], None]:
@@ -32,7 +21,7 @@ def answers(*replies: Callable[[Peer], None]) -> Callable[[Received, Peer], None
     return lambda _, peer: remaining.pop(0)(peer)
 
 
-def test_one_connection_serves_many_calls(client_of: MakeClient) -> None:
+def test_one_connection_serves_many_calls() -> None:
     with ScriptedServer(serve(lambda _, peer: peer.answer(200, b"{}"), [])) as server:
         client = client_of(server.url)
         for _ in range(5):
@@ -40,7 +29,7 @@ def test_one_connection_serves_many_calls(client_of: MakeClient) -> None:
         assert server.connections == 1
 
 
-def test_the_request_is_the_json_protocol(client_of: MakeClient) -> None:
+def test_the_request_is_the_json_protocol() -> None:
     received: list[Received] = []
     with ScriptedServer(serve(lambda _, peer: peer.answer(200, b"{}"), received)) as server:
         client_of(server.url).call("GetItem", {"a": "é"})
@@ -61,7 +50,7 @@ def test_the_request_is_the_json_protocol(client_of: MakeClient) -> None:
     ],
     ids=["throttled", "5xx", "closed", "garbage"],
 )
-def test_a_passing_fault_is_tried_once_more(fault: Callable[[Peer], None], client_of: MakeClient) -> None:
+def test_a_passing_fault_is_tried_once_more(fault: Callable[[Peer], None]) -> None:
     reply = answers(fault, lambda peer: peer.answer(200, b'{"ok": 1}'))
 
     def script(peer: Peer) -> None:
@@ -72,7 +61,7 @@ def test_a_passing_fault_is_tried_once_more(fault: Callable[[Peer], None], clien
         assert client_of(server.url).call("GetItem", {}) == {"ok": 1}
 
 
-def test_a_lasting_fault_is_given_up_after_two_tries(client_of: MakeClient) -> None:
+def test_a_lasting_fault_is_given_up_after_two_tries() -> None:
     received: list[Received] = []
     with ScriptedServer(serve(lambda _, peer: peer.answer(400, THROTTLED), received)) as server:
         with pytest.raises(AwsError, match="ThrottlingException"):
@@ -80,7 +69,7 @@ def test_a_lasting_fault_is_given_up_after_two_tries(client_of: MakeClient) -> N
     assert len(received) == 2
 
 
-def test_a_refusal_is_not_tried_again(client_of: MakeClient) -> None:
+def test_a_refusal_is_not_tried_again() -> None:
     received: list[Received] = []
     denied = json.dumps({"__type": "x#AccessDeniedException"}).encode()
     with ScriptedServer(serve(lambda _, peer: peer.answer(400, denied), received)) as server:
@@ -89,13 +78,13 @@ def test_a_refusal_is_not_tried_again(client_of: MakeClient) -> None:
     assert len(received) == 1
 
 
-def test_an_answer_that_is_no_object_is_invalid(client_of: MakeClient) -> None:
+def test_an_answer_that_is_no_object_is_invalid() -> None:
     with ScriptedServer(serve(lambda _, peer: peer.answer(200, b"[]"), [])) as server:
         with pytest.raises(AwsError, match="InvalidAnswer"):
             client_of(server.url).call("GetItem", {})
 
 
-def test_nobody_there_is_unreachable(client_of: MakeClient) -> None:
+def test_nobody_there_is_unreachable() -> None:
     with pytest.raises(AwsError, match="Unreachable"):
         client_of(refused_url()).call("GetItem", {})
 

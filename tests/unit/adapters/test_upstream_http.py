@@ -1,8 +1,7 @@
 """The transport to an upstream: streaming, reuse, and every way of breaking off."""
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
 
 import pytest
 
@@ -26,10 +25,8 @@ def plenty() -> float:
     return 60.0
 
 
-@contextmanager
-def transport_to(url: str, idle_timeout_s: float = 5) -> Iterator[HttpTransport]:
-    with closing(HttpTransport(url, 1, idle_timeout_s)) as transport:
-        yield transport
+def transport_to(url: str, idle_timeout_s: float = 5) -> HttpTransport:
+    return HttpTransport(url, 1, idle_timeout_s)
 
 
 def body_of(response: UpstreamResponse) -> bytes:
@@ -40,17 +37,16 @@ def body_of(response: UpstreamResponse) -> bytes:
 
 
 def failing_with(kind: type[SallyportError], script: Callable[[Peer], None], idle_timeout_s: float = 5) -> None:
-    with ScriptedServer(script) as server, transport_to(server.url, idle_timeout_s) as transport:
+    with ScriptedServer(script) as server:
+        transport = transport_to(server.url, idle_timeout_s)
         with pytest.raises(kind):
             body_of(transport.send(REQUEST, plenty))
 
 
 def test_the_request_goes_out_as_it_is() -> None:
     received: list[Received] = []
-    with (
-        ScriptedServer(serve(lambda _, peer: peer.answer(200, b"{}"), received)) as server,
-        transport_to(server.url) as transport,
-    ):
+    with ScriptedServer(serve(lambda _, peer: peer.answer(200, b"{}"), received)) as server:
+        transport = transport_to(server.url)
         assert body_of(transport.send(REQUEST, plenty)) == b"{}"
     method, target, headers, body = received[0]
     assert (method, target, body) == ("POST", "/v1/chat/completions", b"{}")
@@ -69,7 +65,8 @@ def test_a_chunk_is_given_before_the_next_is_sent() -> None:
         peer.chunk(b"")
         peer.wait_closed()
 
-    with ScriptedServer(script) as server, transport_to(server.url) as transport:
+    with ScriptedServer(script) as server:
+        transport = transport_to(server.url)
         response = transport.send(REQUEST, plenty)
         chunks = response.chunks()
         assert next(chunks) == b"data: 1\n\n"
@@ -87,17 +84,16 @@ def test_a_connection_is_reused(chunked: bool) -> None:
         peer.chunk(b"x" * 200_000)
         return peer.chunk(b"")
 
-    with ScriptedServer(serve(answer, [])) as server, transport_to(server.url) as transport:
+    with ScriptedServer(serve(answer, [])) as server:
+        transport = transport_to(server.url)
         for _ in range(3):
             assert len(body_of(transport.send(REQUEST, plenty))) == 200_000
         assert server.connections == 1
 
 
 def test_an_answer_left_half_read_is_not_reused() -> None:
-    with (
-        ScriptedServer(serve(lambda _, peer: peer.answer(200, b"x" * 200_000), [])) as server,
-        transport_to(server.url) as transport,
-    ):
+    with ScriptedServer(serve(lambda _, peer: peer.answer(200, b"x" * 200_000), [])) as server:
+        transport = transport_to(server.url)
         half_read = transport.send(REQUEST, plenty)
         next(half_read.chunks())
         half_read.close()
@@ -114,7 +110,8 @@ def test_a_connection_that_the_upstream_closed_is_made_anew() -> None:
         peer.close()
         closed.set()
 
-    with ScriptedServer(script) as server, transport_to(server.url) as transport:
+    with ScriptedServer(script) as server:
+        transport = transport_to(server.url)
         body_of(transport.send(REQUEST, plenty))
         assert closed.wait(10)
         assert body_of(transport.send(REQUEST, plenty)) == b"{}"
@@ -123,7 +120,8 @@ def test_a_connection_that_the_upstream_closed_is_made_anew() -> None:
 def test_a_redirect_is_not_followed() -> None:
     received: list[Received] = []
     answer = serve(lambda _, peer: peer.answer(307, b"", location="http://127.0.0.1:1/"), received)
-    with ScriptedServer(answer) as server, transport_to(server.url) as transport:
+    with ScriptedServer(answer) as server:
+        transport = transport_to(server.url)
         response = transport.send(REQUEST, plenty)
         assert response.status == 307
         body_of(response)
@@ -131,8 +129,8 @@ def test_a_redirect_is_not_followed() -> None:
 
 
 def test_nobody_there_is_unreachable() -> None:
-    with transport_to(refused_url()) as transport, pytest.raises(UpstreamUnreachableError):
-        transport.send(REQUEST, plenty)
+    with pytest.raises(UpstreamUnreachableError):
+        transport_to(refused_url()).send(REQUEST, plenty)
 
 
 def test_a_connection_closed_without_an_answer_is_unreachable() -> None:
@@ -182,8 +180,8 @@ def test_an_answer_shorter_than_promised_is_interrupted() -> None:
 def test_no_time_left_is_a_deadline_before_anything_is_sent() -> None:
     received: list[Received] = []
     with ScriptedServer(serve(lambda _, peer: peer.answer(200), received)) as server:
-        with transport_to(server.url) as transport, pytest.raises(DeadlineExceededError):
-            transport.send(REQUEST, lambda: 0.0)
+        with pytest.raises(DeadlineExceededError):
+            transport_to(server.url).send(REQUEST, lambda: 0.0)
     assert received == []
 
 
@@ -196,6 +194,7 @@ def test_the_deadline_ends_a_stream_that_goes_on() -> None:
             peer.chunk(b"data: 1\n\n")
         peer.wait_closed()
 
-    with ScriptedServer(serve(answer, [])) as server, transport_to(server.url) as transport:
+    with ScriptedServer(serve(answer, [])) as server:
+        transport = transport_to(server.url)
         with pytest.raises(DeadlineExceededError):
             body_of(transport.send(REQUEST, lambda: left.pop(0) if left else 0.0))

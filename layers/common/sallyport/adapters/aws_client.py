@@ -84,10 +84,6 @@ class AwsClient:
                 raise
         return self._call_once(operation, body)
 
-    def close(self) -> None:
-        """Give up the connection; the next call makes a new one."""
-        self._connection.close()
-
     def _call_once(self, operation: str, body: bytes) -> dict[str, Any]:
         headers = self._signer.sign(
             {

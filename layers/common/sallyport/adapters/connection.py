@@ -47,6 +47,10 @@ class KeptConnection:
         self._used_s = 0.0
         self._socket: socket.socket | None = None
 
+    def __del__(self) -> None:
+        """Leave no socket behind an owner that is gone."""
+        self.close()
+
     def request(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, timeout_s: float
     ) -> http.client.HTTPResponse:

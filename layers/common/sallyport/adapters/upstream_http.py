@@ -39,10 +39,6 @@ class HttpTransport:
             raise UpstreamInvalidResponseError("The upstream's answer isn't HTTP.") from error
         return _HttpResponse(self._connection, response, patience)
 
-    def close(self) -> None:
-        """Give up the connection; the next request makes a new one."""
-        self._connection.close()
-
 
 class _Patience:
     """How long to wait for the next bytes: the idle timeout, or what is left of the deadline."""
