@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 import click
-from sallyport.identity.api_keys import parse
 
+from sallyport.identity.api_keys import parse
 from sallyport_cli.key_items import KeyGrant, store_key
 from sallyport_cli.local.children import Child, ChildError
 from sallyport_cli.local.emulated_data import create_secret, create_tables, emulator_clients, secret_names
