@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import jsonschema_rs
+
 from sallyport.errors import SchemaViolationError
 
 _SCHEMAS = os.path.join(os.path.dirname(__file__), "schemas")
