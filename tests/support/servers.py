@@ -31,8 +31,8 @@ class Peer:
             return None
         method, target, _ = line.decode("latin-1").split(" ")
         headers = {}
-        while (line := self._file.readline().decode("latin-1").strip()) != "":
-            name, _, value = line.partition(":")
+        while (field := self._file.readline().decode("latin-1").strip()) != "":
+            name, _, value = field.partition(":")
             headers[name.lower()] = value.strip()
         return Received(method, target, headers, self._file.read(int(headers.get("content-length", 0))))
 

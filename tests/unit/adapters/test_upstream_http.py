@@ -190,7 +190,7 @@ def test_the_deadline_ends_a_stream_that_goes_on() -> None:
 
     def answer(_: Received, peer: Peer) -> None:
         peer.send(CHUNKED)
-        for _ in range(100):
+        for _number in range(100):
             peer.chunk(b"data: 1\n\n")
         peer.wait_closed()
 
