@@ -268,6 +268,32 @@ def test_an_upstreams_refusal_in_json_passes_through(gateway: Gateway, status: i
     assert answered.headers["retry-after"] == "7"
 
 
+@pytest.mark.parametrize("body", [b"", b"  ", b"garbage", b"[1]", b"\xff\xfe"])
+def test_a_body_that_is_no_json_object_is_invalid(gateway: Gateway, body: bytes) -> None:
+    gateway.upstream.body = body
+    assert gateway.post(CHAT).code == "upstream_invalid_response"
+
+
+def test_a_refusal_that_only_claims_to_be_json_is_not_shown(gateway: Gateway) -> None:
+    gateway.upstream.status, gateway.upstream.body = 400, b"<html>internal</html>"
+    answered = gateway.post(CHAT)
+    assert (answered.status, answered.code) == (400, "upstream_refused")
+
+
+@pytest.mark.parametrize("chunks", [[], [b"garbage\n\n"], [b'{"id": 1}'], [b"\x00" * 100]])
+def test_a_stream_that_is_no_event_stream_is_invalid(gateway: Gateway, chunks: list[bytes]) -> None:
+    gateway.upstream.chunks = chunks
+    assert gateway.post({**CHAT, "stream": True}).code == "upstream_invalid_response"
+
+
+@pytest.mark.parametrize(
+    "start", [b"\xef\xbb\xbfdata: 1\n\n", b": hello\n\n", b"\n\ndata: 1\n\n", b"ev", b"retry: 5\n\n"]
+)
+def test_an_event_stream_may_begin_in_any_way_that_the_standard_has(gateway: Gateway, start: bytes) -> None:
+    gateway.upstream.chunks = [start, b"data: [DONE]\n\n"]
+    assert gateway.post({**CHAT, "stream": True}).body == start + b"data: [DONE]\n\n"
+
+
 def test_a_compressed_answer_is_invalid(gateway: Gateway) -> None:
     gateway.upstream.headers["content_encoding"] = "gzip"
     assert gateway.post(CHAT).code == "upstream_invalid_response"

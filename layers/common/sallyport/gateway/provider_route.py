@@ -1,6 +1,7 @@
 """A route to an upstream: permissions, parse, verify, residency, limits, then forward and stream."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
 from sallyport.errors import (
@@ -26,6 +27,10 @@ from sallyport.runtime.context import AFTER_RESPONSE_RESERVE_S
 from sallyport.runtime.streaming import StreamedResponse
 from sallyport.verification.schema import RequestSchema
 from sallyport.verification.strict_json import parse_strict
+
+
+MAX_BLANK_CHUNKS = 16
+"""A body that is blank for longer than this isn't waited for."""
 
 
 class StreamedContext(Protocol):
@@ -156,6 +161,8 @@ class _Exchange:
         self._record.note(upstream_status=response.status)
         try:
             provider.check(response, stream=checked.stream)
+            passage = _Passage(response, self._record)
+            provider.check_start(passage.start(), response, stream=checked.stream)
         except SallyportError:
             response.close()
             raise
@@ -163,7 +170,7 @@ class _Exchange:
         return StreamedResponse(
             status=response.status,
             headers={**provider.returned_headers(response), **self._headers},
-            body=_Passage(response, self._record),
+            body=passage,
             error_event=error_event if checked.stream else None,
         )
 
@@ -176,11 +183,21 @@ class _Passage:
 
     def __init__(self, response: UpstreamResponse, record: RequestRecord) -> None:
         self._response = response
+        self._chunks = response.chunks()
         self._record = record
+        self._begun: list[bytes] = []
+
+    def start(self) -> bytes:
+        """Wait for the first bytes, and give them without the white space before them; they still go to the client."""
+        for chunk in self._chunks:
+            self._begun.append(chunk)
+            if (visible := chunk.lstrip()) or len(self._begun) == MAX_BLANK_CHUNKS:
+                return visible
+        return b""
 
     def __iter__(self) -> Iterator[bytes]:
         try:
-            for chunk in self._response.chunks():
+            for chunk in chain(self._begun, self._chunks):
                 self._record.note_first_byte()
                 self._record.bytes_out += len(chunk)
                 yield chunk

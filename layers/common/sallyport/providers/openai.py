@@ -28,6 +28,7 @@ RETURNED_HEADERS = (
 
 _EVENT_STREAM = "text/event-stream"
 _JSON = "application/json"
+_EVENT_STREAM_FIELDS = (b"data", b"event", b"id", b"retry")
 _OVERLOADED = frozenset({503, 529})
 
 
@@ -71,6 +72,14 @@ class OpenAiProvider:
         if not 200 <= status < 300 or media_type != wanted or _is_encoded(headers):  # noqa: PLR2004 - HTTP
             raise UpstreamInvalidResponseError("The upstream's answer isn't one of this API.")
 
+    def check_start(self, start: bytes, response: UpstreamResponse, *, stream: bool) -> None:
+        """Raise an `UpstreamError` if the first bytes of a body that `check` let pass aren't of its content type."""
+        if response.status >= 400:  # noqa: PLR2004 - HTTP
+            if not start.startswith(b"{"):
+                raise UpstreamRefusedError("The upstream refused the request.", response.status)
+        elif not (_begins_event_stream(start) if stream else start.startswith(b"{")):
+            raise UpstreamInvalidResponseError("The upstream's answer isn't one of this API.")
+
     def returned_headers(self, response: UpstreamResponse) -> dict[str, str]:
         """Give the headers of an answer that the client may see."""
         headers = {name: response.headers[name] for name in RETURNED_HEADERS if name in response.headers}
@@ -84,6 +93,12 @@ def _failure(status: int, headers: Mapping[str, str]) -> UpstreamError:
     if status in _OVERLOADED:
         return UpstreamUnavailableError("The upstream is overloaded or down.", headers=retry)
     return UpstreamError("The upstream failed.", headers=retry)
+
+
+def _begins_event_stream(start: bytes) -> bool:
+    """WHATWG HTML, section 9.2.5: a field's name, or a colon; a first chunk may end within the name."""
+    name = start.removeprefix(b"\xef\xbb\xbf").partition(b":")[0]
+    return bool(start) and any(field.startswith(name) for field in _EVENT_STREAM_FIELDS)
 
 
 def _is_encoded(headers: Mapping[str, str]) -> bool:

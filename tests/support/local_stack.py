@@ -1,0 +1,84 @@
+"""A whole `sallyport local` in a process of its own, as a user starts it."""
+
+import os
+import re
+import selectors
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from types import TracebackType
+from typing import IO, Self
+
+from tests.support.aws import ROOT
+
+START_TIMEOUT_S = 60
+
+
+class LocalStack:
+    """Serves the repository's own template on a free port."""
+
+    def __init__(self, *arguments: str, environ: Mapping[str, str] | None = None) -> None:
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "sallyport_cli.main", "local", "--port", "0", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env={**kept, **(environ or {})},
+        )
+        self._errors: list[str] = []
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        self._reader = threading.Thread(target=self._collect, args=(self._process.stderr,), daemon=True)
+        self._reader.start()
+        self.ready_line = _first_line(self._process.stdout)
+
+    def __enter__(self) -> Self:
+        assert self.ready_line.startswith("ready http://127.0.0.1:"), "".join(self._errors)
+        self.url = self.ready_line.removeprefix("ready ").strip()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._reader.join(30)
+        for stream in (self._process.stdout, self._process.stderr):
+            assert stream is not None
+            stream.close()
+
+    @property
+    def key(self) -> str:
+        """Give the demo key, as the banner shows it."""
+        match = re.search(r"demo key +(sp_\w+)", self.printed)
+        assert match is not None, self.printed
+        return match[1]
+
+    @property
+    def emulator_url(self) -> str:
+        """Give the address of the embedded AWS, as the banner shows it."""
+        match = re.search(r"AWS +(http://\S+)", self.printed)
+        assert match is not None, self.printed
+        return match[1]
+
+    @property
+    def printed(self) -> str:
+        """Give all that was printed on stderr up to now."""
+        return "".join(self._errors)
+
+    def _collect(self, stream: IO[str]) -> None:
+        for line in stream:
+            self._errors.append(line)
+
+
+def _first_line(stream: IO[str]) -> str:
+    with selectors.DefaultSelector() as selector:
+        selector.register(stream, selectors.EVENT_READ)
+        assert selector.select(timeout=START_TIMEOUT_S), "sallyport local did not become ready"
+    return stream.readline()
