@@ -165,7 +165,7 @@ class FunctionProcess:
             self._first_wait.set_result(failure(error_type, message))
         if self._api.current is not None:
             self._api.current.fail(error_type, message)
-        self._api.close()
+        await self._api.close()
         self.on_ended(self)
 
     def _explain_exit(self, status: int) -> tuple[str, str]:

@@ -41,6 +41,7 @@ class FunctionPool:
         self._idle: list[FunctionProcess] = []
         self._waiters: deque[asyncio.Future[FunctionProcess | None]] = deque()
         self._starting: set[FunctionProcess] = set()
+        self._endings: set[asyncio.Task[None]] = set()
         self._closed = False
         self._changed = asyncio.Event()
 
@@ -76,10 +77,10 @@ class FunctionPool:
     async def close(self) -> None:
         """Ends every process."""
         self._closed = True
-        processes = list(self.processes)
-        for process in processes:
+        for process in list(self.processes):
             process.kill()
-        await asyncio.gather(*(process.ended() for process in processes))
+        while self._endings:
+            await asyncio.wait(self._endings)
 
     async def _acquire(self) -> FunctionProcess:
         loop = asyncio.get_running_loop()
@@ -126,6 +127,9 @@ class FunctionPool:
             raise
         finally:
             self._starting.discard(process)
+            ending = asyncio.create_task(process.ended())
+            self._endings.add(ending)
+            ending.add_done_callback(self._endings.discard)
         return process
 
     def _now_waiting(self, process: FunctionProcess) -> None:

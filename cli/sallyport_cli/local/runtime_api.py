@@ -7,6 +7,7 @@ and its trailers.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from typing import Final
@@ -87,7 +88,7 @@ class RuntimeApi:
         self._on_waiting = on_waiting
         self._on_init_error = on_init_error
         self._server: asyncio.Server | None = None
-        self._connections: set[asyncio.StreamWriter] = set()
+        self._connections: set[asyncio.Task[None]] = set()
         self._delivery: asyncio.Future[Invocation] | None = None
         self.current: Invocation | None = None
 
@@ -97,12 +98,14 @@ class RuntimeApi:
         host, port = self._server.sockets[0].getsockname()[:2]
         return f"{host}:{port}"
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Stops listening and drops the runtime's connections."""
         if self._server is not None:
             self._server.close()
-        for writer in self._connections:
-            writer.close()
+        connections = list(self._connections)
+        for connection in connections:
+            connection.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
 
     def deliver(self, invocation: Invocation) -> None:
         """Hands an invocation to the process, which must be waiting in `/next`."""
@@ -111,7 +114,9 @@ class RuntimeApi:
         self._delivery.set_result(invocation)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._connections.add(writer)
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
         exchange = _Exchange(reader, writer)
         try:
             while (request := await exchange.next_request()) is not None:
@@ -119,8 +124,10 @@ class RuntimeApi:
         except (ConnectionLostError, ConnectionError, h11.ProtocolError, asyncio.CancelledError):
             pass  # the process died or was killed: whoever waits for it hears so from its exit
         finally:
-            self._connections.discard(writer)
+            self._connections.discard(task)
             writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
 
     async def _dispatch(self, request: h11.Request, exchange: _Exchange) -> None:
         target = request.target.decode("ascii").removeprefix(PREFIX)
