@@ -30,12 +30,14 @@ def emulator_clients(endpoint_url: str, region: str) -> tuple[DynamoDBClient, Se
     if not is_loopback(endpoint_url):
         raise ValueError(f"{endpoint_url} isn't on this machine")
     import boto3  # noqa: PLC0415 - half a second, which overlaps the emulator's own start
+    from botocore.config import Config  # noqa: PLC0415 - the same
 
     settings: dict[str, Any] = {
         "endpoint_url": endpoint_url,
         "region_name": region,
         "aws_access_key_id": "local",
         "aws_secret_access_key": "local",
+        "config": Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1}),
     }
     return boto3.client("dynamodb", **settings), boto3.client("secretsmanager", **settings)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, TextIO
 
 _LOUD_LEVELS: Final = frozenset({"WARNING", "ERROR", "CRITICAL", "FATAL"})
+_ESSENTIAL_FIELDS: Final = ("message", "errorMessage", "reason", "location", "requestId", "request_id")
 _REMEMBERED_LINES: Final = 40
 
 
@@ -42,8 +43,10 @@ class Console:
 
     def line(self, function: str, text: str) -> None:
         """One line that a function printed."""
-        if self._verbose or _is_loud(text):
+        if self._verbose:
             self.say(f"  {function} | {text}")
+        elif (loud := _loud_text(text)) is not None:
+            self.say(f"  {function} | {loud}")
         else:
             self._recent[function].append(text)
 
@@ -65,13 +68,15 @@ class Console:
         )
 
 
-def _is_loud(text: str) -> bool:
+def _loud_text(text: str) -> str | None:
+    """What to show of a line of level WARNING or above, the essence of a JSON one; None for all others."""
     if text.startswith(("[WARNING]", "[ERROR]", "[CRITICAL]")):
-        return True
-    if not text.startswith("{"):
-        return False
+        return text
     try:
         record = json.loads(text)
     except ValueError:
-        return False
-    return isinstance(record, dict) and str(record.get("level", "")).upper() in _LOUD_LEVELS
+        return None
+    if not isinstance(record, dict) or (level := str(record.get("level", "")).upper()) not in _LOUD_LEVELS:
+        return None
+    essence = [str(record[name]) for name in _ESSENTIAL_FIELDS if record.get(name)]
+    return " ".join([level, *essence])

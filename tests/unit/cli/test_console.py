@@ -1,0 +1,31 @@
+"""What the functions print is shown when it matters."""
+
+import io
+import json
+
+from sallyport_cli.local.request_log import Console
+
+
+def shown(*lines: str, verbose: bool = False, crash: str | None = None) -> str:
+    stream = io.StringIO()
+    console = Console(verbose=verbose, stream=stream)
+    for line in lines:
+        console.line("F", line)
+    if crash:
+        console.crashed("F", crash)
+    return stream.getvalue()
+
+
+INFO, ERROR = (json.dumps({"level": level, "message": "m", "errorMessage": "why"}) for level in ("INFO", "ERROR"))
+
+
+def test_only_warnings_and_worse_are_shown() -> None:
+    assert shown("print", INFO, "[INFO] x", "[ERROR] y", ERROR) == "  F | [ERROR] y\n  F | ERROR m why\n"
+
+
+def test_verbose_shows_every_line_as_it_is() -> None:
+    assert shown("print", INFO, verbose=True) == f"  F | print\n  F | {INFO}\n"
+
+
+def test_a_crash_shows_what_came_before_it() -> None:
+    assert shown("last words", crash="exit status 1") == "  F | last words\n  F | exit status 1\n"
