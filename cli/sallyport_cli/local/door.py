@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -33,6 +34,7 @@ async def ask_authorizer(
 ) -> Mapping[str, Any] | Refusal:
     """The context for `requestContext.authorizer`, or the refusal. `complain` hears of an answer that can't be used."""
     event = json.dumps(authorizer_event(stack, request, match)).encode()
+    started_at_s = time.perf_counter()
     try:
         async with asyncio.timeout(AUTHORIZER_TIMEOUT_S):
             answer = await pool.invoke(event, request.trace_id)
@@ -46,4 +48,5 @@ async def ask_authorizer(
     except AuthorizerAnswerError as error:
         complain(f"the authorizer's answer can't be used: {error}")
         return Refusal("AUTHORIZER_CONFIGURATION_ERROR")
-    return decision.context if decision.allowed else Refusal("ACCESS_DENIED", decision.context)
+    context = {**decision.context, "integrationLatency": int((time.perf_counter() - started_at_s) * 1000)}
+    return context if decision.allowed else Refusal("ACCESS_DENIED", context)

@@ -15,25 +15,26 @@ from typing import Any, Final
 from sallyport_cli.local.request import GatewayRequest
 from sallyport_cli.local.stack import Stack
 
+_INTERNAL: Final = "InternalServerErrorException"
 DEFAULT_TEMPLATE: Final = '{"message":$context.error.messageString}'
 _VARIABLE = re.compile(
     r"\$(context|stageVariables)\.([A-Za-z0-9_.-]*[A-Za-z0-9_])|\$\{(context|stageVariables)\.([^}]+)\}"
 )
 
-# response type: (status, message) where the API names neither
-_DEFAULTS: Final[Mapping[str, tuple[int, str]]] = {
-    "ACCESS_DENIED": (403, "User is not authorized to access this resource"),
-    "API_CONFIGURATION_ERROR": (500, "Internal server error"),
-    "AUTHORIZER_CONFIGURATION_ERROR": (500, "Internal server error"),
-    "AUTHORIZER_FAILURE": (500, "Internal server error"),
-    "BAD_REQUEST_PARAMETERS": (400, "Bad request"),
-    "DEFAULT_4XX": (431, "Request Header Fields Too Large"),
-    "INTEGRATION_FAILURE": (502, "Internal server error"),
-    "INTEGRATION_TIMEOUT": (504, "Endpoint request timed out"),
-    "MISSING_AUTHENTICATION_TOKEN": (403, "Missing Authentication Token"),
-    "REQUEST_TOO_LARGE": (413, "Request Too Long"),
-    "THROTTLED": (429, "Too Many Requests"),
-    "UNAUTHORIZED": (401, "Unauthorized"),
+# response type: (status, message, x-amzn-ErrorType) where the API names neither status nor message
+_DEFAULTS: Final[Mapping[str, tuple[int, str, str]]] = {
+    "ACCESS_DENIED": (403, "User is not authorized to access this resource", "AccessDeniedException"),
+    "API_CONFIGURATION_ERROR": (500, "Internal server error", _INTERNAL),
+    "AUTHORIZER_CONFIGURATION_ERROR": (500, "Internal server error", _INTERNAL),
+    "AUTHORIZER_FAILURE": (500, "Internal server error", _INTERNAL),
+    "BAD_REQUEST_PARAMETERS": (400, "Bad request", "BadRequestException"),
+    "DEFAULT_4XX": (431, "Request Header Fields Too Large", "BadRequestException"),
+    "INTEGRATION_FAILURE": (502, "Internal server error", _INTERNAL),
+    "INTEGRATION_TIMEOUT": (504, "Endpoint request timed out", _INTERNAL),
+    "MISSING_AUTHENTICATION_TOKEN": (403, "Missing Authentication Token", "MissingAuthenticationTokenException"),
+    "REQUEST_TOO_LARGE": (413, "Request Too Long", "RequestTooLargeException"),
+    "THROTTLED": (429, "Too Many Requests", "TooManyRequestsException"),
+    "UNAUTHORIZED": (401, "Unauthorized", "UnauthorizedException"),
 }
 
 
@@ -50,11 +51,15 @@ def render(
     stack: Stack, kind: str, request: GatewayRequest, authorizer: Mapping[str, Any] | None = None
 ) -> RenderedResponse:
     """The gateway response of type `kind`: the API's own, else its DEFAULT_4XX or DEFAULT_5XX, else AWS's."""
-    default_status, message = _DEFAULTS[kind]
+    default_status, message, error_type = _DEFAULTS[kind]
     fallback = "DEFAULT_4XX" if default_status < HTTPStatus.INTERNAL_SERVER_ERROR else "DEFAULT_5XX"
     own = stack.gateway_responses.get(kind) or stack.gateway_responses.get(fallback)
     variables = _variables(stack, request, kind, message, authorizer or {})
-    headers = {"Content-Type": "application/json", "x-amzn-RequestId": request.request_id, "x-amzn-ErrorType": kind}
+    headers = {
+        "Content-Type": "application/json",
+        "x-amzn-RequestId": request.request_id,
+        "x-amzn-ErrorType": error_type,
+    }
     template, status = DEFAULT_TEMPLATE, default_status
     if own is not None:
         headers.update(_headers(own.ResponseParameters.Headers, request, variables))
