@@ -23,8 +23,7 @@ SallyportError
 │   ├── UpstreamUnavailableError    503  upstream_unavailable
 │   └── UpstreamTimeoutError        504  upstream_timeout
 ├── ServiceUnavailableError         503  service_unavailable
-│   ├── SecretUnavailableError      503  upstream_secret_unavailable
-│   └── LimitsUnavailableError      503  limits_unavailable
+│   └── SecretUnavailableError      503  upstream_secret_unavailable
 ├── DeadlineExceededError           504  gateway_timeout
 └── InternalError                   500  internal_error
 
@@ -212,12 +211,6 @@ class SecretUnavailableError(ServiceUnavailableError):
     """The upstream's credential can't be read."""
 
     code = "upstream_secret_unavailable"
-
-
-class LimitsUnavailableError(ServiceUnavailableError):
-    """A limit that must be counted can't be."""
-
-    code = "limits_unavailable"
 
 
 class DeadlineExceededError(SallyportError):

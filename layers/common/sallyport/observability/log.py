@@ -16,16 +16,18 @@ type Field = str | int | float | bool | list[str] | None
 
 
 class Logger:
-    """Writes lines at or above a level, each with the function's name and what else stays the same."""
+    """Writes lines at or above a level, each with the function's name, and metrics of the stack."""
 
     def __init__(
         self,
         function_name: str,
+        stack: str,
         minimum_level: int = LEVELS["INFO"],
         write: Callable[[str], object] | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._function_name = function_name
+        self._stack = stack
         self._minimum_level = minimum_level
         self._write = write or _write_line
         self._now = now
@@ -42,9 +44,10 @@ class Logger:
         """Write a line of what an operator must look at."""
         self._log("ERROR", message, fields)
 
-    def metric(self, name: str, value: float, unit: str = "Count", dimensions: Mapping[str, str] | None = None) -> None:
-        """Write one metric in CloudWatch's embedded metric format, whatever the level."""
-        self._write(json.dumps(embedded_metric(name, value, unit, dimensions or {}, int(self._now() * 1000))))
+    def metric(self, name: str, value: float, unit: str = "Count") -> None:
+        """Write one metric of this stack in CloudWatch's embedded metric format, whatever the level."""
+        dimensions = {"Stack": self._stack}
+        self._write(json.dumps(embedded_metric(name, value, unit, dimensions, int(self._now() * 1000))))
 
     def _log(self, level: str, message: str, fields: Mapping[str, Field]) -> None:
         if LEVELS[level] < self._minimum_level:

@@ -19,4 +19,4 @@ def make_aws_client(service: Service, environ: Environ) -> AwsClient:
 
 def make_logger(environ: Environ, level: int) -> Logger:
     """Make the function's logger."""
-    return Logger(environ.get("AWS_LAMBDA_FUNCTION_NAME", "local"), level)
+    return Logger(environ.get("AWS_LAMBDA_FUNCTION_NAME", "local"), environ.get("SALLYPORT_STACK", "local"), level)
