@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,7 @@ from typing import Final
 import click
 
 from sallyport.identity.api_keys import parse
+from sallyport_cli.docker_bridge import BridgeRelay, bridge_address
 from sallyport_cli.key_items import KeyGrant, store_key
 from sallyport_cli.local.children import Child, ChildError
 from sallyport_cli.local.emulated_data import create_secret, create_tables, emulator_clients, secret_names
@@ -35,16 +37,17 @@ EXAMPLE_GRANT: Final = KeyGrant(tenant="acme", name="example", subject="example"
     type=click.Path(path_type=Path),
     help="Holds jwks.json and example-key.txt.",
 )
-def emulator(template: Path, port: int, echo_port: int, events: Path) -> None:
+@click.option("--docker", is_flag=True, help="Let containers reach it too, as localhost (see events/README.md).")
+def emulator(*, template: Path, port: int, echo_port: int, events: Path, docker: bool) -> None:
     """Run the emulated DynamoDB and Secrets Manager and the echo upstream, filled for the events in events/."""
     try:
         stack = load_stack(template, {}, name=SAM_LOCAL_STACK)
-        asyncio.run(_run(stack, port, echo_port, events))
+        asyncio.run(_run(stack, port, echo_port, events, docker=docker))
     except (TemplateError, ChildError) as error:
         raise click.ClickException(str(error)) from None
 
 
-async def _run(stack: Stack, port: int, echo_port: int, events: Path) -> None:
+async def _run(stack: Stack, port: int, echo_port: int, events: Path, *, docker: bool) -> None:
     stop = stop_on_signals()
     async with AsyncExitStack() as cleanup:
         guardian = cleanup.enter_context(Guardian())
@@ -53,9 +56,21 @@ async def _run(stack: Stack, port: int, echo_port: int, events: Path) -> None:
         echo = await Child.start(_echo_arguments(echo_port, events), guardian)
         cleanup.push_async_callback(echo.stop)
         key_id = await asyncio.to_thread(_fill, stack, moto.url, events)
+        if docker:
+            cleanup.callback(await _open_to_containers((port, echo_port)))
         print(f"AWS {moto.url}, upstream {echo.url}/v1, example key: {key_id or 'none'}", file=sys.stderr)
         print(f"ready {moto.url}", flush=True)
         await stop.wait()
+
+
+async def _open_to_containers(ports: tuple[int, int]) -> Callable[[], None]:
+    """Start the relay on Docker's bridge, and give what closes it."""
+    address = await asyncio.to_thread(bridge_address)
+    if address is None:
+        raise ChildError("--docker: Docker doesn't answer")
+    relay = BridgeRelay(address, ports)
+    await relay.start()
+    return relay.close
 
 
 def _echo_arguments(port: int, events: Path) -> list[str]:

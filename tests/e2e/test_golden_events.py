@@ -60,7 +60,7 @@ def test_event_under_sam_local_invoke(case: str, emulator: Emulator) -> None:
     command = [
         *(str(BIN / "sam"), "local", "invoke", EXPECTED[case]["function"]),
         *("-e", str(EVENTS / case), "-n", str(emulator.env_file)),
-        *("--skip-pull-image", "--docker-network", "host"),
+        *("--skip-pull-image", "--add-host", "localhost:host-gateway"),
         *("--parameter-overrides", f"Architecture={ARCHITECTURE}"),
     ]
     check(case, _run(command))
