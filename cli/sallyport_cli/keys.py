@@ -107,8 +107,12 @@ def _find_table(table: str | None, stack: str | None, region: str | None, endpoi
 
 def _client(service: str, region: str | None, endpoint_url: str | None) -> Any:
     import boto3  # noqa: PLC0415 - half a second that --help needn't cost
+    from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - the same
 
-    return boto3.session.Session().client(service, region_name=region, endpoint_url=endpoint_url)  # type: ignore[call-overload]
+    try:
+        return boto3.session.Session().client(service, region_name=region, endpoint_url=endpoint_url)  # type: ignore[call-overload]
+    except BotoCoreError as error:
+        raise click.ClickException(str(error)) from None
 
 
 def _checked(option: str, value: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 FAULT_MODELS: Final = {
-    "fault-status": "`fault-429`, `fault-500`, ... answers that status with an OpenAI-shaped error",
+    "fault-429": "answers that status, or any other from 400 to 599, with an OpenAI-shaped error",
     "fault-cut": "cuts the connection after two chunks, or before a buffered body's end",
     "fault-silent": "takes the request and never answers",
     "fault-garbage": "answers 200 with bytes that are neither JSON nor SSE",

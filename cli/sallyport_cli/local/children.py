@@ -64,7 +64,7 @@ class Child:
         line = (await self._process.stdout.readline()).decode().strip()
         if not line.startswith(_READY):
             await self._drain
-            raise ChildError(f"{name} didn't start: {self._errors.decode('utf-8', 'replace')[-2000:]}")
+            raise ChildError(f"{name} didn't start: {self._errors.decode('utf-8', 'replace')[-2000:].strip()}")
         self.url = line.removeprefix(_READY)
 
     async def _keep_errors(self) -> None:

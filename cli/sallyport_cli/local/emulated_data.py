@@ -30,6 +30,7 @@ def emulator_clients(endpoint_url: str, region: str) -> tuple[DynamoDBClient, Se
     if not is_loopback(endpoint_url):
         raise ValueError(f"{endpoint_url} isn't on this machine")
     import boto3  # noqa: PLC0415 - half a second, which overlaps the emulator's own start
+    import botocore.session  # noqa: PLC0415 - the same
     from botocore.config import Config  # noqa: PLC0415 - the same
 
     settings: dict[str, Any] = {
@@ -39,7 +40,10 @@ def emulator_clients(endpoint_url: str, region: str) -> tuple[DynamoDBClient, Se
         "aws_secret_access_key": "local",
         "config": Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1}),
     }
-    return boto3.client("dynamodb", **settings), boto3.client("secretsmanager", **settings)
+    # The user's AWS profile is none of an emulator's business, least of all one that can't be found.
+    no_profile = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
+    session = boto3.session.Session(botocore_session=no_profile)
+    return session.client("dynamodb", **settings), session.client("secretsmanager", **settings)
 
 
 def create_tables(client: DynamoDBClient, stack: Stack) -> None:

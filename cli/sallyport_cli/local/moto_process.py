@@ -87,7 +87,10 @@ def _environ(scope: Scope, body: bytes) -> dict[str, Any]:
 
 async def run(port: int) -> None:
     """Serves until a signal comes or standard input ends; prints `ready URL` first."""
-    listener = listen(port)
+    try:
+        listener = listen(port)
+    except OSError as error:
+        sys.exit(f"port {port}: {error.strerror}")
     stop = stop_on_signals()
     orphaned = asyncio.create_task(stop_when_orphaned(stop))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
