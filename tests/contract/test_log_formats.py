@@ -69,10 +69,9 @@ def test_a_line_is_one_line_whatever_a_field_holds() -> None:
 
 
 def test_a_failure_is_told_by_type_and_place_and_never_by_its_message() -> None:
-    try:
-        raise ValueError("prompt-secret")
-    except ValueError as error:
-        failure = Failure.of(error)
+    with pytest.raises(ValueError, match="secret") as caught:
+        int("prompt-secret")
+    failure = Failure.of(caught.value)
     assert failure.type == "ValueError"
     assert failure.location.startswith("test_log_formats.py:")
     assert "secret" not in str(failure)

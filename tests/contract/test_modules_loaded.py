@@ -71,7 +71,7 @@ print(" ".join(sorted({name.partition(".")[0] for name in sys.modules})))
 
 
 def modules_loaded(function: str) -> set[str]:
-    folder, name = function.split(" ")[0].split("/")
+    folder, name = function.partition(" ")[0].split("/")
     environ = {**LOCAL_AWS, **FUNCTIONS[function], "PYTHONPATH": str(ROOT / "layers" / "common")}
     command = [sys.executable, "-S", "-c", SCRIPT, str(ROOT / "functions" / folder), name]
     site_packages = next(path for path in sys.path if path.endswith("site-packages"))

@@ -16,12 +16,11 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_multi_constructor("!", lambda _loader, _suffix, _node: None)
 
 TEMPLATE: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), Loader=_Loader)  # noqa: S506 - a SafeLoader
-ROWS = {
-    name: default
-    for name, default in re.findall(
+ROWS = dict(
+    re.findall(
         r"^\| `(\w+)` \| (?:`([^`]*)`|empty) \|", (ROOT / "docs" / "configuration.md").read_text(), flags=re.MULTILINE
     )
-}
+)
 
 
 def test_every_parameter_has_a_row_and_every_row_a_parameter() -> None:

@@ -28,7 +28,6 @@ from sallyport.runtime.streaming import StreamedResponse
 from sallyport.verification.schema import RequestSchema
 from sallyport.verification.strict_json import parse_strict
 
-
 MAX_BLANK_CHUNKS = 16
 """A body that is blank for longer than this isn't waited for."""
 
