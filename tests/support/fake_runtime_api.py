@@ -80,9 +80,8 @@ class FakeRuntimeApi:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._script.clear()
         with suppress(OSError):
-            socket.create_connection(self._peer, PATIENCE_S).close()  # wakes a thread that waits for a connection
+            socket.create_connection(self._peer, PATIENCE_S).close()  # a connection without a request ends it
         self._thread.join(PATIENCE_S)
 
     def wait_for(self, data: bytes) -> None:
@@ -99,6 +98,8 @@ class FakeRuntimeApi:
                 connection.settimeout(PATIENCE_S)
                 with connection:
                     self._serve_connection(connection, connection_number)
+                if connection_number not in self.connections:
+                    return
         except OSError:
             pass  # the test has ended
         finally:
