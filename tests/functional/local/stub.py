@@ -12,7 +12,7 @@ from sallyport_cli.local.function_process import FunctionProcess
 from sallyport_cli.local.guardian import Guardian
 from sallyport_cli.local.pool import FunctionPool
 from sallyport_cli.local.request_log import Console
-from sallyport_cli.local.stack import Stack, load_stack
+from sallyport_cli.local.stack import Function, Stack, load_stack
 
 LAYER: Final = Path(__file__).parents[3] / "layers" / "common"
 DEADLINE_S: Final = 20
@@ -215,19 +215,23 @@ class Bench:
         self.pools: dict[str, FunctionPool] = {}
 
     def pool(self, function: str, *, concurrency: int = 10, cold: bool = False, wait_s: float = 10) -> FunctionPool:
-        def new_process(target: Any) -> FunctionProcess:
+        """The function's pool, made at the first call."""
+        if function not in self.pools:
+            self.pools[function] = self.new_pool(function, concurrency=concurrency, cold=cold, wait_s=wait_s)
+        return self.pools[function]
+
+    def new_pool(self, function: str, *, concurrency: int, wait_s: float, cold: bool = False) -> FunctionPool:
+        def new_process(target: Function) -> FunctionProcess:
             return FunctionProcess(target, "us-east-1", None, self._guardian, self.console)
 
-        if function not in self.pools:
-            self.pools[function] = FunctionPool(
-                self.stack.functions[function],
-                "us-east-1",
-                new_process,
-                concurrency=concurrency,
-                cold=cold,
-                wait_s=wait_s,
-            )
-        return self.pools[function]
+        return FunctionPool(
+            self.stack.functions[function],
+            "us-east-1",
+            new_process,
+            concurrency=concurrency,
+            cold=cold,
+            wait_s=wait_s,
+        )
 
     def order(self, *steps: str, **others: Any) -> bytes:
         return json.dumps({"port": self.gate.port, "steps": steps, **others}).encode()

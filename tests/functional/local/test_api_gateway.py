@@ -228,3 +228,15 @@ def test_each_request_has_a_line_in_the_log(play: Callable[[Scenario], None]) ->
         assert "secret" not in line
 
     play(scenario)
+
+
+def test_past_the_concurrency_api_gateway_throttles(play: Callable[[Scenario], None]) -> None:
+    async def scenario(bench: Bench, client: Client) -> None:
+        bench.pools["Buffered"] = bench.new_pool("Buffered", concurrency=1, wait_s=0.05)
+        first = asyncio.create_task(client.call("POST", "/open", bench.order("gate:a")))
+        await bench.gate.arrived("a")
+        assert (await client.call("POST", "/open", bench.order())).status == 429
+        await bench.gate.let_on("a")
+        assert (await first).status == 200
+
+    play(scenario)
