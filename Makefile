@@ -46,7 +46,7 @@ e2e: build  ## Run every event of events/ through `sam local invoke` in Docker
 	$(BIN)/pytest -m sam tests/e2e $(ARGS)
 
 e2e-deploy: venv-dev  ## Deploy the template to an emulated AWS with `sam deploy`, and call it
-	$(BIN)/python tests/e2e/deploy/run.py
+	$(BIN)/python -m tests.e2e.deploy.run
 
 bench: venv-dev  ## Measure cold starts, memory and CPU beside an empty function
 	$(BIN)/python -m bench $(ARGS)

@@ -7,8 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,25 +17,31 @@ from tests.e2e.golden import EVENTS, EXPECTED, ROOT, check
 BIN = Path(sys.executable).parent
 ARCHITECTURE = "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
 TIMEOUT_S = 120
-EMULATOR_START_S = 60
-
-
-@dataclass(frozen=True)
-class Emulator:
-    """The emulated services, and an env file that points the functions at them."""
-
-    env_file: Path
 
 
 @pytest.fixture(scope="module")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+def env_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An env file that points the functions at an emulator on this machine."""
+    with _emulator(tmp_path_factory.mktemp("golden")) as path:
+        yield path
+
+
+@pytest.fixture(scope="module")
+def container_env_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The same with an emulator that containers can reach."""
+    with _emulator(tmp_path_factory.mktemp("golden"), "--docker") as path:
+        yield path
+
+
+@contextmanager
+def _emulator(directory: Path, *options: str) -> Iterator[Path]:
     port, echo_port = _free_port(), _free_port()
-    command = [str(BIN / "sallyport"), "emulator", "--port", str(port), "--echo-port", str(echo_port)]
+    command = [str(BIN / "sallyport"), "emulator", "--port", str(port), "--echo-port", str(echo_port), *options]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             assert process.stdout.readline().startswith("ready "), "the emulator did not start"
-            yield Emulator(_env_file(tmp_path_factory.mktemp("golden"), port, echo_port))
+            yield _env_file(directory, port, echo_port)
         finally:
             process.terminate()
             process.wait(timeout=TIMEOUT_S)
@@ -49,17 +54,17 @@ def test_every_event_has_a_golden_answer() -> None:
 
 @pytest.mark.e2e
 @pytest.mark.parametrize("case", EXPECTED)
-def test_event_under_sallyport_invoke(case: str, emulator: Emulator) -> None:
+def test_event_under_sallyport_invoke(case: str, env_file: Path) -> None:
     command = [str(BIN / "sallyport"), "invoke", EXPECTED[case]["function"]]
-    check(case, _run([*command, "-e", str(EVENTS / case), "-n", str(emulator.env_file)]))
+    check(case, _run([*command, "-e", str(EVENTS / case), "-n", str(env_file)]))
 
 
 @pytest.mark.sam
 @pytest.mark.parametrize("case", EXPECTED)
-def test_event_under_sam_local_invoke(case: str, emulator: Emulator) -> None:
+def test_event_under_sam_local_invoke(case: str, container_env_file: Path) -> None:
     command = [
         *(str(BIN / "sam"), "local", "invoke", EXPECTED[case]["function"]),
-        *("-e", str(EVENTS / case), "-n", str(emulator.env_file)),
+        *("-e", str(EVENTS / case), "-n", str(container_env_file)),
         *("--skip-pull-image", "--add-host", "localhost:host-gateway"),
         *("--parameter-overrides", f"Architecture={ARCHITECTURE}"),
     ]

@@ -132,4 +132,5 @@ def test_one_layer_per_architecture() -> None:
 def test_failing_authorizer_raises_an_alarm() -> None:
     (alarm,) = resources("AWS::CloudWatch::Alarm").values()
     assert (alarm["Namespace"], alarm["MetricName"]) == ("Sallyport", "AuthorizerFailure")
+    assert alarm["Dimensions"] == [{"Name": "Stack", "Value": {"Ref": "AWS::StackName"}}]
     assert alarm["TreatMissingData"] == "notBreaching"

@@ -50,7 +50,7 @@ class Authorizer:
         del context
         begun_s = time.perf_counter()
         identity = event["requestContext"]["identity"]
-        line = {"request_id": str(event["requestContext"]["requestId"]), "source_ip": str(identity["sourceIp"])}
+        line = {"request_id": str(event["requestContext"].get("requestId", "")), "source_ip": str(identity["sourceIp"])}
         try:
             answer = self._decide(event, line)
         except CredentialRefusedError as refusal:
@@ -77,13 +77,20 @@ class Authorizer:
         return _policy("Allow", event["methodArn"], f"{principal.tenant}/{principal.subject}", to_context(principal))
 
     def _verify(self, event: Mapping[str, Any]) -> Principal:
-        headers = event.get("multiValueHeaders") or {}
-        credential = find_credential({name.lower(): values for name, values in headers.items()})
+        credential = find_credential(_headers(event))
         if credential.method == "api_key" and self._verifiers.api_key is not None:
             return self._verifiers.api_key.verify(credential.text, self._now())
         if credential.method == "jwt" and self._verifiers.jwt is not None:
             return self._verifiers.jwt.verify(credential.text)
         raise CredentialRefusedError(f"{credential.method}_not_accepted")
+
+
+def _headers(event: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Give the headers by lower-case name; API Gateway lists one that came in two spellings under both."""
+    headers: dict[str, list[str]] = {}
+    for name, values in (event.get("multiValueHeaders") or {}).items():
+        headers.setdefault(name.lower(), []).extend(values)
+    return headers
 
 
 _IP_DENIED = {"code": "ip_denied", "message": "Requests from this address are not allowed."}
