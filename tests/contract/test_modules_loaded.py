@@ -23,6 +23,7 @@ ISSUER = {
     "SALLYPORT_JWT_SUBJECT_CLAIM": "sub",
 }
 ROUTER = {
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",  # the discard port: nobody there, and a function starts all the same
     "SALLYPORT_COUNTERS_TABLE": "counters",
     "SALLYPORT_REQUESTS_PER_MINUTE": "60",
     "SALLYPORT_UPSTREAM_BASE_URL": "https://api.openai.com/v1",

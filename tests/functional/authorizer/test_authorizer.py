@@ -126,6 +126,7 @@ def test_a_good_jwt_is_allowed(emulator: Emulator, jwks: ScriptedServer) -> None
         ({"Authorization": f"Bearer {mint().text}"}, "key_unknown"),
         ({"Authorization": f"Bearer {mint().text}", "x-api-key": mint().text}, "several_credentials"),
         ({"Authorization": f"Bearer {issuer.token()}"}, "jwt_not_accepted"),
+        ({"Authorization": f"Bearer {mint().text}", "authorization": f"Bearer {mint().text}"}, "several_credentials"),
         ({"x-tenant": "acme", "x-sallyport-tenant": "acme"}, "no_credential"),
     ],
 )

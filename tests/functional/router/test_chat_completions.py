@@ -177,12 +177,16 @@ def test_a_stream_is_passed_on_byte_for_byte(gateway: Gateway) -> None:
     assert answered.error is None
 
 
-def test_a_stream_that_is_cut_ends_with_an_error_event_in_openais_shape(gateway: Gateway) -> None:
+def test_a_stream_that_is_cut_ends_with_an_error_event_in_openais_shape(
+    gateway: Gateway, capsys: pytest.CaptureFixture[str]
+) -> None:
     gateway.upstream.chunks, gateway.upstream.cut = EVENTS[:2], True
     answered = gateway.post({**CHAT, "stream": True})
     assert answered.body == b"".join(EVENTS[:2])
     event = answered.in_band.strip().removeprefix(b"data: ")
     assert json.loads(event)["error"]["code"] == "upstream_interrupted"
+    line = json.loads(capsys.readouterr().out)
+    assert (line["code"], line["complete"]) == ("upstream_interrupted", False)
 
 
 @pytest.mark.parametrize(
@@ -360,7 +364,7 @@ def test_one_line_is_logged_without_content_or_secrets(gateway: Gateway, capsys:
     assert len(lines) == 1
     line = json.loads(lines[0])
     assert (line["message"], line["status"], line["tenant"], line["model"]) == ("request", 200, "acme", "gpt-a")
-    assert line["bytes_out"] == len(ANSWER)
+    assert (line["bytes_out"], line["complete"]) == (len(ANSWER), True)
     assert "secret" not in lines[0]
 
 

@@ -198,3 +198,11 @@ def test_the_deadline_ends_a_stream_that_goes_on() -> None:
         transport = transport_to(server.url)
         with pytest.raises(DeadlineExceededError):
             body_of(transport.send(REQUEST, lambda: left.pop(0) if left else 0.0))
+
+
+def test_a_header_that_could_smuggle_another_is_dropped() -> None:
+    folded = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nopenai-model: a\r\n set-cookie: evil=1\r\nx: 1\r\n\r\n{}"
+    with ScriptedServer(serve(lambda _, peer: peer.send(folded), [])) as server:
+        response = transport_to(server.url).send(REQUEST, plenty)
+        assert set(response.headers) == {"content-length", "x"}
+        assert body_of(response) == b"{}"

@@ -16,6 +16,7 @@ from sallyport.gateway.error_shapes import (
     problem_shape,
     shape_for_path,
 )
+from sallyport.runtime.errors import DeadlineExceeded
 
 ROOT = Path(__file__).parents[3]
 
@@ -92,3 +93,7 @@ def test_an_error_event_ends_what_was_cut_and_tells_no_foreign_exception() -> No
     assert event.startswith(b"\n\ndata: {")
     assert event.endswith(b"}\n\n")
     assert b"secret" not in event
+
+
+def test_a_stream_cut_at_the_deadline_says_so() -> None:
+    assert b'"gateway_timeout"' in error_event(DeadlineExceeded())

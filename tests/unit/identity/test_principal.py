@@ -35,6 +35,8 @@ def test_a_neighbouring_version_is_accepted(version: str) -> None:
         {"residency": "everywhere"},
         {"limits": "{"},
         {"limits": "[]"},
+        {"limits": '{"requests_per_minute": "many"}'},
+        {"limits": '{"requests_per_minute": []}'},
         {"scopes": "a\x00b"},
     ],
 )

@@ -6,6 +6,7 @@ A Lambda process serves one request at a time, so a pool per origin is a single 
 import http.client
 import select
 import socket
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -62,7 +63,7 @@ class KeptConnection:
         reused = self._still_open()
         try:
             return self._send(method, target, headers, body, timeout_s)
-        except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+        except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError, ssl.SSLEOFError):
             self.close()
             if not reused:
                 raise

@@ -64,7 +64,11 @@ class _HttpResponse:
 
     def __init__(self, connection: KeptConnection, response: http.client.HTTPResponse, patience: _Patience) -> None:
         self.status = response.status
-        self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.getheaders()}
+        self.headers: Mapping[str, str] = {
+            name.lower(): value
+            for name, value in response.getheaders()
+            if value.isprintable()  # a folded one isn't
+        }
         self._connection = connection
         self._response = response
         self._patience = patience

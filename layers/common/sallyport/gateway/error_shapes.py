@@ -4,7 +4,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sallyport.errors import SallyportError
+from sallyport.errors import DeadlineExceededError, InternalError, SallyportError
+from sallyport.runtime.errors import DeadlineExceeded
 
 type Shape = Callable[[SallyportError], dict[str, Any]]
 
@@ -58,7 +59,11 @@ def error_body(error: SallyportError, shape: Shape) -> bytes:
 
 def error_event(error: BaseException) -> bytes:
     """Give an error in mid-stream as an SSE event; the blank line before it ends an event that was cut."""
-    known = error if isinstance(error, SallyportError) else SallyportError("The stream broke off.")
+    known: SallyportError = InternalError("The stream broke off.")
+    if isinstance(error, SallyportError):
+        known = error
+    elif isinstance(error, DeadlineExceeded):
+        known = DeadlineExceededError("The gateway's time for this request is used up.")
     return b"\n\ndata: " + error_body(known, openai_shape) + b"\n\n"
 
 

@@ -165,7 +165,7 @@ class _Exchange:
         except SallyportError:
             response.close()
             raise
-        self._record.note(status=response.status)
+        self._record.note(status=response.status, complete=False)
         return StreamedResponse(
             status=response.status,
             headers={**provider.returned_headers(response), **self._headers},
@@ -200,6 +200,7 @@ class _Passage:
                 self._record.note_first_byte()
                 self._record.bytes_out += len(chunk)
                 yield chunk
+            self._record.note(complete=True)
         except SallyportError as error:
             self._record.note(code=error.code)
             raise

@@ -86,7 +86,7 @@ def from_context(context: Mapping[str, object]) -> Principal:
     try:
         if abs(int(str(context["version"])) - CONTEXT_VERSION) > 1:
             raise ContextRefusedError("version")
-        limits = json.loads(str(context["limits"]))
+        rate = json.loads(str(context["limits"])).get("requests_per_minute")
         principal = Principal(
             method=str(context["method"]),
             tenant=str(context["tenant"]),
@@ -95,9 +95,9 @@ def from_context(context: Mapping[str, object]) -> Principal:
             scopes=parse_words(str(context["scopes"])),
             models=tuple(model for model in str(context["models"]).split(",") if model),
             residency=parse_regions(str(context["residency"])),
-            requests_per_minute=limits.get("requests_per_minute"),
+            requests_per_minute=None if rate is None else int(rate),
         )
-    except (KeyError, ValueError, AttributeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise ContextRefusedError("broken") from error
     if not is_tenant(principal.tenant) or not is_subject(principal.subject):
         raise ContextRefusedError("broken")

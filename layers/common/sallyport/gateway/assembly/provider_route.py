@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from sallyport.adapters.aws_client import DYNAMODB, SECRETS_MANAGER
 from sallyport.adapters.dynamodb_counters import DynamoDbCounterStore
 from sallyport.adapters.secrets_manager import CachedSecret
 from sallyport.adapters.upstream_http import HttpTransport
+from sallyport.errors import SecretUnavailableError
 from sallyport.gateway.assembly.environment import Environ, make_aws_client, make_logger
 from sallyport.gateway.provider_route import Operation, ProviderRoute, Rooms
 from sallyport.limits.admission import Admission
@@ -63,7 +65,10 @@ def _admission(environ: Environ, settings: RouterSettings, logger: Logger) -> Ad
 def _secret(environ: Environ, name: str) -> Callable[[], str]:
     if not name:
         return lambda: ""
-    return CachedSecret(make_aws_client(SECRETS_MANAGER, environ), name).read
+    secret = CachedSecret(make_aws_client(SECRETS_MANAGER, environ), name)
+    with suppress(SecretUnavailableError):  # a request will ask again, and tell its client
+        secret.read()
+    return secret.read
 
 
 def _now_ms() -> int:
