@@ -6,9 +6,10 @@ import platform
 import socket
 import subprocess
 import sys
-import urllib.error
+import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -48,6 +49,16 @@ def free_ports() -> tuple[int, int]:
         return one.getsockname()[1], two.getsockname()[1]
 
 
+def wait_until_listening(port: int) -> None:
+    deadline_s = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline_s:
+        with suppress(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), PATIENCE_S).close()
+            return
+        os.sched_yield()
+    pytest.fail("the emulator doesn't listen")
+
+
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     binary = emulator_binary()
@@ -69,14 +80,12 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         },
         cwd=task_root,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
+        stderr=subprocess.DEVNULL,
     )
-    assert emulator.stderr is not None
-    emulator.stderr.readline()  # it has begun to listen when it says what it will run
+    wait_until_listening(port)
     yield f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations"
     emulator.terminate()
-    emulator.communicate(timeout=PATIENCE_S)
+    emulator.wait(PATIENCE_S)
 
 
 def invoke(url: str, do: str) -> bytes:
