@@ -1,6 +1,8 @@
 """Cold starts: how long a caller waits who is the first of a new process, and what memory the process then has."""
 
+from collections.abc import Sequence
 from statistics import median
+from typing import NamedTuple
 
 from bench.stage import Stage, Subject
 from bench.tables import print_table, verdict
@@ -10,34 +12,47 @@ AIM_RATIO = 1.5
 _MIB = 1024 * 1024
 
 
+class _Start(NamedTuple):
+    """One cold start."""
+
+    taken_ms: float
+    cpu_ms: float
+    memory_mib: float
+
+
 def run(stage: Stage) -> None:
     """Measure and print."""
     subjects = [stage.stock(), stage.empty(), stage.authorizer(), stage.chat()]
-    taken_ms: list[list[float]] = [[] for _ in subjects]
-    memory_mib: list[list[float]] = [[] for _ in subjects]
-    for _ in range(RUNS):
-        for number, subject in enumerate(subjects):
-            taken, memory = _start_once(subject)
-            taken_ms[number].append(taken)
-            memory_mib[number].append(memory)
-    print(f"Cold start under SAM CLI's emulator, {RUNS} runs each, interleaved. From the event's arrival, on which the")
-    print("emulator starts the process, to the end of the answer; calls to loopback fakes included. Peak memory is")
-    print("VmHWM after the first answer.\n")
-    base = median(taken_ms[0])
-    rows = []
-    for subject, taken_of, memory_of in zip(subjects, taken_ms, memory_mib, strict=True):
-        ratio = median(taken_of) / base
-        rows.append([
-            subject.name,
-            f"{median(taken_of):.1f}",
-            f"{min(taken_of):.1f}-{max(taken_of):.1f}",
-            f"{ratio:.2f}",
-            verdict(ratio, AIM_RATIO) if subject is not subjects[0] else "",
-            f"{median(memory_of):.1f}",
-        ])  # fmt: skip
-    print_table(["function", "median ms", "range", "x stock", "", "peak MiB"], rows)
+    rounds = [[_start_once(subject) for subject in subjects] for _ in range(RUNS)]
+    print(
+        f"Cold start under SAM CLI's emulator: medians of {RUNS} runs each, interleaved. From the event's arrival, on"
+    )
+    print(
+        "which the emulator starts the process, to the end of the answer, calls to loopback fakes included. CPU is what"
+    )
+    print("the function's process used until then, the steadier figure on a busy machine; peak memory is its VmHWM.\n")
+    starts = list(zip(*rounds, strict=True))
+    rows = [_row(subject.name, own, starts[0]) for subject, own in zip(subjects, starts, strict=True)]
+    print_table(["function", "ms", "range", "x stock", "", "CPU ms", "x stock", "peak MiB"], rows)
 
 
-def _start_once(subject: Subject) -> tuple[float, float]:
+def _row(name: str, starts: Sequence[_Start], stock: Sequence[_Start]) -> list[str]:
+    taken, cpu, memory = (median(figures) for figures in zip(*starts, strict=True))
+    stock_taken, stock_cpu, _ = (median(figures) for figures in zip(*stock, strict=True))
+    all_taken = [start.taken_ms for start in starts]
+    return [
+        name,
+        f"{taken:.1f}",
+        f"{min(all_taken):.1f}-{max(all_taken):.1f}",
+        f"{taken / stock_taken:.2f}",
+        "" if starts is stock else verdict(taken / stock_taken, AIM_RATIO),
+        f"{cpu:.1f}",
+        f"{cpu / stock_cpu:.2f}",
+        f"{memory:.1f}",
+    ]
+
+
+def _start_once(subject: Subject) -> _Start:
     with subject.start() as function:
-        return subject.call(function) * 1000, function.peak_memory_bytes() / _MIB
+        taken_s = subject.call(function)
+        return _Start(taken_s * 1000, function.cpu_s() * 1000, function.peak_memory_bytes() / _MIB)
