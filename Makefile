@@ -7,7 +7,7 @@ export SAM_CLI_TELEMETRY := 0
 export PYTHONDONTWRITEBYTECODE := 1
 
 SOURCES := $(wildcard layers/common/sallyport cli/sallyport_cli functions bench tests tools)
-TYPED := $(wildcard layers/common/sallyport cli/sallyport_cli functions bench tests)
+TYPED := $(wildcard layers/common/sallyport cli/sallyport_cli functions bench tests tools)
 # The architecture that this machine can run in Docker; SAM builds that layer and no other.
 ARCHITECTURE := $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)
 COMPILE := tools/uv pip compile --quiet --universal --generate-hashes --python-version 3.13 --no-emit-index-url \

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from sallyport.identity.principal import from_context, to_context
 from tests.e2e.golden import EVENTS, EXPECTED, ROOT, check
 
 BIN = Path(sys.executable).parent
@@ -50,6 +51,13 @@ def _emulator(directory: Path, *options: str) -> Iterator[Path]:
 def test_every_event_has_a_golden_answer() -> None:
     aside = {"env.json", "expected.json", "jwks.json"}
     assert {path.name for path in EVENTS.glob("*.json")} - aside == set(EXPECTED)
+
+
+@pytest.mark.parametrize("case", [case for case in EXPECTED if not case.startswith(("authorizer", "healthz"))])
+def test_route_event_carries_the_context_that_the_authorizer_makes(case: str) -> None:
+    context = json.loads((EVENTS / case).read_text())["requestContext"]["authorizer"]
+    added_by_api_gateway = {"principalId": "acme/example", "integrationLatency": 12}
+    assert context == to_context(from_context(context)) | added_by_api_gateway
 
 
 @pytest.mark.e2e
