@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,8 @@ class Child:
     def __init__(self, process: asyncio.subprocess.Process, guardian: Guardian) -> None:
         self._process = process
         self._guardian = guardian
+        self._errors = b""
+        self._drain = asyncio.create_task(self._keep_errors())
         self.url = ""
 
     @classmethod
@@ -56,10 +59,15 @@ class Child:
         kill_group(self._process.pid)
         await self._process.wait()
         self._guardian.forget(self._process.pid)
-        self._drain.cancel()
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        with contextlib.suppress(OSError):
+            await self._process.stdin.wait_closed()
+        await self._process.stdout.read()  # to its end, so that the pipe is closed
+        await asyncio.gather(self._drain, return_exceptions=True)
 
     async def _await_ready(self, name: str) -> None:
-        self._drain = asyncio.create_task(self._keep_errors())
         assert self._process.stdout is not None
         line = (await self._process.stdout.readline()).decode().strip()
         if not line.startswith(_READY):
@@ -69,7 +77,6 @@ class Child:
 
     async def _keep_errors(self) -> None:
         """Reads standard error so that it never fills up, and keeps its end for an explanation."""
-        self._errors = b""
         assert self._process.stderr is not None
         while chunk := await self._process.stderr.read(4096):
             self._errors = (self._errors + chunk)[-8192:]

@@ -85,9 +85,8 @@ def test_a_models_name_asks_for_a_fault(client: openai.OpenAI, model: str, error
 
 def test_a_stalled_stream_sends_no_more(client: openai.OpenAI) -> None:
     impatient = client.with_options(timeout=0.3)
-    stream = impatient.chat.completions.create(model="fault-stall", messages=[HELLO], stream=True)
     with pytest.raises(Exception, match=r"(?i)timed? ?out"):
-        list(stream)
+        list(impatient.chat.completions.create(model="fault-stall", messages=[HELLO], stream=True))
 
 
 def test_a_broken_request_is_refused_as_openai_does(client: openai.OpenAI) -> None:
