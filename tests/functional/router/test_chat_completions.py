@@ -195,6 +195,8 @@ def test_a_stream_that_is_cut_ends_with_an_error_event_in_openais_shape(
         ({"headers": {"Content-Type": "text/plain"}}, 415, "unsupported_media_type"),
         ({"headers": {"Content-Type": "application/json; charset=latin-1"}}, 415, "unsupported_media_type"),
         ({"headers": {"Content-Encoding": "gzip"}}, 415, "unsupported_media_type"),
+        ({"headers": {"Idempotency-Key": "ключ"}}, 400, "invalid_request"),
+        ({"headers": {"Content-Type": "application/json", "OpenAI-Beta": "a\r\nx: 1"}}, 400, "invalid_request"),
         ({"principal": ACME._replace(scopes=("models",))}, 403, "insufficient_scope"),
         ({"principal": ACME._replace(models=("gpt-z",))}, 403, "model_not_allowed"),
         ({"principal": ACME._replace(residency=("eu-central-1",))}, 403, "residency_violation"),

@@ -45,8 +45,9 @@ def test_without_configured_models_a_caller_sees_its_own() -> None:
     assert [model["id"] for model in body(answer)["data"]] == ["gpt-b"]
 
 
-def test_one_model() -> None:
-    assert body(one_model("gpt-b"))["id"] == "gpt-b"
+@pytest.mark.parametrize("name", ["gpt-b", "gpt%2Db"])
+def test_one_model(name: str) -> None:
+    assert body(one_model(name))["id"] == "gpt-b"
 
 
 @pytest.mark.parametrize(("name", "permitted"), [("gpt-z", ()), ("gpt-a", ("gpt-b",))])

@@ -4,7 +4,6 @@ It exists because boto3 costs 190 ms of every cold start and six times the CPU o
 a lost connection, a throttle or a 5xx, so a write may be made twice: callers count on at-least-once.
 """
 
-import http.client
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from sallyport.adapters.connection import KeptConnection, NotConnectedError, Origin
 from sallyport.adapters.sigv4 import Credentials, Signer
+from sallyport.http1 import ResponseError
 
 CONNECT_TIMEOUT_S = 1.0
 READ_TIMEOUT_S = 2.0
@@ -95,14 +95,14 @@ class AwsClient:
         )
         try:
             response = self._connection.request("POST", "/", headers, body, READ_TIMEOUT_S)
-            raw = response.read(MAX_ANSWER_BYTES)
+            raw = response.read_all(MAX_ANSWER_BYTES)
         except TimeoutError as error:
             self._connection.close()
             raise AwsError("Timeout") from error
-        except (NotConnectedError, OSError, http.client.HTTPException) as error:
+        except (NotConnectedError, OSError, ResponseError) as error:
             self._connection.close()
             raise AwsError("Unreachable") from error
-        self._connection.release()
+        self._connection.release(response)
         return _read_answer(response.status, raw)
 
 

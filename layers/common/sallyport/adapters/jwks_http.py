@@ -1,9 +1,9 @@
 """Fetches an issuer's JWKS document: no redirect is followed, time and size are bounded."""
 
-import http.client
 from urllib.parse import urlsplit
 
 from sallyport.adapters.connection import KeptConnection, Origin
+from sallyport.http1 import ResponseError
 from sallyport.identity.jwks import KeySourceError
 
 TIMEOUT_S = 3.0
@@ -21,14 +21,14 @@ class HttpKeySource:
 
     def fetch(self) -> bytes:
         """Give the document. Raises `KeySourceError` for anything but a 200 of at most 256 KB within the timeout."""
-        headers = {"Host": self._host, "Accept": "application/json", "Accept-Encoding": "identity"}
+        headers = {"host": self._host, "accept": "application/json", "accept-encoding": "identity"}
         try:
-            response = self._connection.request("GET", self._target, headers, None, TIMEOUT_S)
-            document = response.read(MAX_BYTES + 1)
-        except (OSError, http.client.HTTPException) as error:
+            response = self._connection.request("GET", self._target, headers, b"", TIMEOUT_S)
+            document = response.read_all(MAX_BYTES)
+        except (OSError, ResponseError) as error:
             raise KeySourceError(type(error).__name__) from error
         finally:
             self._connection.close()
-        if response.status != 200 or len(document) > MAX_BYTES:  # noqa: PLR2004 - HTTP
-            raise KeySourceError(f"status {response.status}, {len(document)} bytes")
+        if response.status != 200:  # noqa: PLR2004 - HTTP
+            raise KeySourceError(f"status {response.status}")
         return document

@@ -1,7 +1,6 @@
 """Sends requests to an upstream and gives its answer chunk by chunk, as each arrives."""
 
-import http.client
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 from sallyport.adapters.connection import KeptConnection, NotConnectedError, Origin
 from sallyport.errors import (
@@ -11,6 +10,7 @@ from sallyport.errors import (
     UpstreamTimeoutError,
     UpstreamUnreachableError,
 )
+from sallyport.http1 import NoResponseError, Response, ResponseError
 from sallyport.providers.transport import UpstreamRequest, UpstreamResponse
 
 CHUNK_BYTES = 65_536
@@ -33,9 +33,9 @@ class HttpTransport:
             raise UpstreamUnreachableError("The upstream can't be reached.") from error
         except TimeoutError as error:
             raise patience.timeout_error() from error
-        except (http.client.RemoteDisconnected, OSError) as error:
+        except (NoResponseError, OSError) as error:
             raise UpstreamUnreachableError("The upstream closed the connection without an answer.") from error
-        except http.client.HTTPException as error:
+        except ResponseError as error:
             raise UpstreamInvalidResponseError("The upstream's answer isn't HTTP.") from error
         return _HttpResponse(self._connection, response, patience)
 
@@ -62,17 +62,12 @@ class _Patience:
 class _HttpResponse:
     """An `UpstreamResponse`; closing it before its end costs the connection."""
 
-    def __init__(self, connection: KeptConnection, response: http.client.HTTPResponse, patience: _Patience) -> None:
+    def __init__(self, connection: KeptConnection, response: Response, patience: _Patience) -> None:
         self.status = response.status
-        self.headers: Mapping[str, str] = {
-            name.lower(): value
-            for name, value in response.getheaders()
-            if value.isprintable()  # a folded one isn't
-        }
+        self.headers = response.headers
         self._connection = connection
         self._response = response
         self._patience = patience
-        self._complete = False
 
     def chunks(self) -> Iterator[bytes]:
         """Give the body as it arrives."""
@@ -81,20 +76,13 @@ class _HttpResponse:
                 yield chunk
         except TimeoutError as error:
             raise self._patience.timeout_error() from error
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, ResponseError) as error:
             raise UpstreamInterruptedError("The upstream's answer broke off.") from error
-        if self._response.length:  # the peer closed before the promised length
-            raise UpstreamInterruptedError("The upstream's answer broke off.")
-        self._complete = True
 
     def close(self) -> None:
         """Keep the connection if the body was read to its end, drop it otherwise."""
-        self._response.close()
-        if self._complete:
-            self._connection.release()
-        else:
-            self._connection.close()
+        self._connection.release(self._response)
 
     def _read(self) -> bytes:
         self._connection.wait_at_most(self._patience.next_wait_s())
-        return self._response.read1(CHUNK_BYTES)
+        return self._response.read_some(CHUNK_BYTES)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 from sallyport.errors import (
     InsufficientScopeError,
@@ -73,9 +74,10 @@ def list_models(settings: PlainSettings) -> Answer:
         visible = [model for model in configured if not principal.models or model in principal.models]
         if "model" not in request.path_parameters:
             return {"object": "list", "data": [_model(model) for model in visible]}
-        if request.path_parameters["model"] not in visible:
+        model = unquote(request.path_parameters["model"])  # a REST API leaves a path as it came
+        if model not in visible:
             raise ModelNotFoundError("This model does not exist, or you do not have access to it.", param="model")
-        return _model(request.path_parameters["model"])
+        return _model(model)
 
     return answer
 

@@ -21,7 +21,7 @@ from sallyport.limits.admission import Admission
 from sallyport.limits.headers import limit_headers
 from sallyport.observability.log import Logger
 from sallyport.providers.openai import OpenAiProvider
-from sallyport.providers.transport import Transport, UpstreamResponse
+from sallyport.providers.transport import Transport, UpstreamRequest, UpstreamResponse
 from sallyport.routing.residency import Target, choose_target
 from sallyport.runtime.context import AFTER_RESPONSE_RESERVE_S
 from sallyport.runtime.streaming import StreamedResponse
@@ -71,10 +71,9 @@ class Rooms(NamedTuple):
 class _Checked(NamedTuple):
     """A request that may be forwarded."""
 
-    body: bytes
+    upstream_request: UpstreamRequest
     stream: bool
     principal: Principal
-    secret: str
 
 
 class ProviderRoute:
@@ -108,7 +107,7 @@ class _Exchange:
             request = read_request(self._event)
             checked = self._check(request)
             self._admit(checked.principal)
-            return self._forward(request, checked)
+            return self._forward(checked)
         except SallyportError as error:
             return self._refuse(error)
         except Exception as error:  # noqa: BLE001 - the last resort: an answer in the route's shape, the log knows more
@@ -133,7 +132,10 @@ class _Exchange:
         self._headers["x-sallyport-region"] = target.region
         stream = body.get("stream") is True
         self._record.note(model=body["model"], stream=stream, upstream=target.upstream, region=target.region)
-        return _Checked(request.body.encode(), stream, principal, self._rooms.secret())
+        upstream_request = self._rooms.provider.request(
+            self._operation.path, request.headers, request.body.encode(), self._rooms.secret(), stream=stream
+        )
+        return _Checked(upstream_request, stream, principal)
 
     def _check_model(self, model: str, principal: Principal) -> None:
         if self._rooms.models and model not in self._rooms.models:
@@ -151,12 +153,9 @@ class _Exchange:
                 f"Try again in {decision.refused_by.retry_ms / 1000:g} seconds."
             )
 
-    def _forward(self, request: Request, checked: _Checked) -> StreamedResponse:
-        provider, operation = self._rooms.provider, self._operation
-        upstream_request = provider.request(
-            operation.path, request.headers, checked.body, checked.secret, stream=checked.stream
-        )
-        response = self._rooms.transport.send(upstream_request, self._remaining_s)
+    def _forward(self, checked: _Checked) -> StreamedResponse:
+        provider = self._rooms.provider
+        response = self._rooms.transport.send(checked.upstream_request, self._remaining_s)
         self._record.note(upstream_status=response.status)
         try:
             provider.check(response, stream=checked.stream)

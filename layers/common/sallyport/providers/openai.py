@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from sallyport.errors import (
+    RequestError,
     UpstreamCredentialsError,
     UpstreamError,
     UpstreamInvalidResponseError,
@@ -43,8 +44,13 @@ class OpenAiProvider:
     def request(
         self, path: str, client_headers: Mapping[str, str], body: bytes, secret: str, *, stream: bool
     ) -> UpstreamRequest:
-        """Give the request for an operation, such as `/chat/completions`. `secret` empty: the upstream needs none."""
-        headers = {name: client_headers[name] for name in FORWARDED_HEADERS if name in client_headers}
+        """Give the request for an operation, such as `/chat/completions`. `secret` empty: the upstream needs none.
+
+        Raises `RequestError` for a header that can't be forwarded.
+        """
+        headers = {
+            name: _forwardable(name, client_headers[name]) for name in FORWARDED_HEADERS if name in client_headers
+        }
         headers |= {
             "host": self._host,
             "user-agent": "sallyport",
@@ -86,6 +92,12 @@ class OpenAiProvider:
         if "x-request-id" in response.headers:
             headers["x-upstream-request-id"] = response.headers["x-request-id"]
         return headers
+
+
+def _forwardable(name: str, value: str) -> str:
+    if not (value.isascii() and value.isprintable()):
+        raise RequestError(f"The header {name} has a character that can't be forwarded.", param=name)
+    return value
 
 
 def _failure(status: int, headers: Mapping[str, str]) -> UpstreamError:

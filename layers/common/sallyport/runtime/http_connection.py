@@ -7,12 +7,15 @@ It trusts its peer, which is the machine's own Lambda service.
 import select
 import socket
 
+from sallyport import http1
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from io import BufferedReader
 
-MAX_LINE_BYTES = 1_048_576
+MAX_BODY_BYTES = 67_108_864
+"""Far above the 6 MB of an event: the peer is trusted, the bound is a last net."""
 _JOINED_BYTES = 65_536
 """Up to here parts are joined into one write; beyond, the copy costs more than another system call."""
 
@@ -94,64 +97,11 @@ class HttpConnection:
             raise ConnectionLostError("closed")
         try:
             self._socket.settimeout(timeout_s)
-            return self._receive(self._reader)
-        except (OSError, ValueError) as error:
+            response = http1.Response(self._reader)
+            body = response.read_all(MAX_BODY_BYTES)
+        except (OSError, ValueError, http1.ResponseError) as error:
             self.close()
             raise ConnectionLostError(type(error).__name__) from error
-        except ConnectionLostError:
+        if not response.persistent:
             self.close()
-            raise
-
-    def _receive(self, reader: "BufferedReader") -> Response:
-        while True:
-            status_line = _line(reader).split(None, 2)
-            headers = _fields(reader)
-            status = int(status_line[1]) if len(status_line) > 1 else 0
-            if status >= 200:  # noqa: PLR2004 - below it a response is an interim one
-                break
-        body, framed = _body(reader, headers)
-        if not framed or headers.get("connection", "").lower() == "close":
-            self.close()
-        return Response(status, headers, body)
-
-
-def _line(reader: "BufferedReader") -> bytes:
-    line = reader.readline(MAX_LINE_BYTES)
-    if not line.endswith(b"\n"):
-        raise ConnectionLostError("closed")
-    return line.rstrip(b"\r\n")
-
-
-def _fields(reader: "BufferedReader") -> dict[str, str]:
-    fields = {}
-    while line := _line(reader).decode("utf-8", "replace"):
-        name, _, value = line.partition(":")
-        fields[name.lower()] = value.strip()
-    return fields
-
-
-def _body(reader: "BufferedReader", headers: dict[str, str]) -> tuple[bytes, bool]:
-    """Read a body, and say whether the message ended by itself or by the end of the connection."""
-    if headers.get("transfer-encoding", "").lower() == "chunked":
-        return _chunked(reader), True
-    length = headers.get("content-length")
-    if length is None:
-        return reader.read(), False
-    return _exactly(reader, int(length)), True
-
-
-def _chunked(reader: "BufferedReader") -> bytes:
-    chunks = []
-    while size := int(_line(reader).partition(b";")[0], 16):
-        chunks.append(_exactly(reader, size))
-        _line(reader)
-    _fields(reader)
-    return b"".join(chunks)
-
-
-def _exactly(reader: "BufferedReader", count: int) -> bytes:
-    """Read so many bytes: one buffer of that size, filled from the socket."""
-    data = reader.read(count)
-    if len(data) < count:
-        raise ConnectionLostError("closed")
-    return data
+        return Response(response.status, response.headers, body)
