@@ -53,5 +53,5 @@ def test_good_urls(url: str) -> None:
     ],
 )
 def test_refused_urls(url: str) -> None:
-    with pytest.raises(ValueError, match=r"must|has a character"):
+    with pytest.raises(ValueError, match="must"):
         check_url(url)

@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from sallyport.adapters.connection import KeptConnection, NotConnectedError, Origin
+from sallyport.adapters.connection import KeptConnection, NotConnectedError
 from sallyport.adapters.sigv4 import Credentials, Signer
 from sallyport.http1 import ResponseError
+from sallyport.policy.urls import parse_url
 
 CONNECT_TIMEOUT_S = 1.0
 READ_TIMEOUT_S = 2.0
@@ -67,10 +68,9 @@ class AwsClient:
             raise ValueError("AWS_REGION must be set")
         suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
         endpoint = environ.get(service.endpoint_variable) or environ.get("AWS_ENDPOINT_URL")
-        origin = Origin.of(endpoint or f"https://{service.name}.{region}.{suffix}")
-        host = origin.host if origin.port in {80, 443} else f"{origin.host}:{origin.port}"
+        origin = parse_url((endpoint or f"https://{service.name}.{region}.{suffix}").rstrip("/"))
         self._service = service
-        self._signer = Signer(Credentials.from_environ(environ), region, service.name, host)
+        self._signer = Signer(Credentials.from_environ(environ), region, service.name, origin.authority)
         self._connection = KeptConnection(origin, CONNECT_TIMEOUT_S)
         self._now = now
 

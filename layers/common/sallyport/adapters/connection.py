@@ -11,10 +11,9 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
 from io import BufferedReader
-from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from sallyport.http1 import NoResponseError, Response, request_head
+from sallyport.policy.urls import Url
 
 MAX_IDLE_S = 20.0
 """An older idle connection is dropped: a frozen process misses the peer's goodbye, and writes into the void."""
@@ -27,26 +26,10 @@ class NotConnectedError(OSError):
     """No connection could be made: name, route, refusal, TLS, or the connect timeout."""
 
 
-class Origin(NamedTuple):
-    """Where to connect: `https` or `http`, host, port."""
-
-    scheme: str
-    host: str
-    port: int
-
-    @classmethod
-    def of(cls, url: str) -> "Origin":
-        """Read the origin of a URL. Raises `ValueError` for anything but http(s)://host[:port]..."""
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.password:
-            raise ValueError("not an http(s) URL with a host and without credentials")
-        return cls(parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80))
-
-
 class KeptConnection:
     """Sends requests over one connection, made when first needed and again when it has been lost."""
 
-    def __init__(self, origin: Origin, connect_timeout_s: float, wall_clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, origin: Url, connect_timeout_s: float, wall_clock: Callable[[], float] = time.time) -> None:
         self._origin = origin
         self._connect_timeout_s = connect_timeout_s
         self._wall_clock = wall_clock

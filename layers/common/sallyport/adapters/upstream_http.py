@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from sallyport.adapters.connection import KeptConnection, NotConnectedError, Origin
+from sallyport.adapters.connection import KeptConnection, NotConnectedError
 from sallyport.errors import (
     DeadlineExceededError,
     UpstreamInterruptedError,
@@ -11,6 +11,7 @@ from sallyport.errors import (
     UpstreamUnreachableError,
 )
 from sallyport.http1 import NoResponseError, Response, ResponseError
+from sallyport.policy.urls import parse_url
 from sallyport.providers.transport import UpstreamRequest, UpstreamResponse
 
 CHUNK_BYTES = 65_536
@@ -20,7 +21,7 @@ class HttpTransport:
     """A `Transport` over one kept-alive connection."""
 
     def __init__(self, base_url: str, connect_timeout_s: float, idle_timeout_s: float) -> None:
-        self._connection = KeptConnection(Origin.of(base_url), connect_timeout_s)
+        self._connection = KeptConnection(parse_url(base_url), connect_timeout_s)
         self._idle_timeout_s = idle_timeout_s
 
     def send(self, request: UpstreamRequest, remaining_s: Callable[[], float]) -> UpstreamResponse:

@@ -1,7 +1,6 @@
 """OpenAI's API, spoken by OpenAI itself and by every compatible server."""
 
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from sallyport.errors import (
     RequestError,
@@ -11,6 +10,7 @@ from sallyport.errors import (
     UpstreamRefusedError,
     UpstreamUnavailableError,
 )
+from sallyport.policy.urls import parse_url
 from sallyport.providers.transport import UpstreamRequest, UpstreamResponse
 
 FORWARDED_HEADERS = ("idempotency-key", "openai-beta", "x-client-request-id")
@@ -37,9 +37,9 @@ class OpenAiProvider:
     """Makes requests to one OpenAI-compatible base URL, and judges the answers by status and content type."""
 
     def __init__(self, base_url: str) -> None:
-        parts = urlsplit(base_url)
-        self._host = parts.netloc
-        self._base_path = parts.path.rstrip("/")
+        url = parse_url(base_url)
+        self._host = url.authority
+        self._base_path = url.path.rstrip("/")
 
     def request(
         self, path: str, client_headers: Mapping[str, str], body: bytes, secret: str, *, stream: bool
