@@ -8,6 +8,7 @@ import os
 import secrets
 import signal
 import sys
+import sysconfig
 import time
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
@@ -210,8 +211,9 @@ def function_environment(
         "TZ": ":UTC",
         "_HANDLER": function.handler,
     }
-    # In Lambda the layer's package is under /opt/python; in a checkout it lies beside the wrapper.
-    checkout = {"PYTHONPATH": str(function.layer_dir)}
+    # In Lambda the layer has the package and its libraries under /opt/python; in a checkout the one lies beside the
+    # wrapper, the others are this command's own.
+    checkout = {"PYTHONPATH": f"{function.layer_dir}:{sysconfig.get_path('purelib')}"}
     endpoint = {"AWS_ENDPOINT_URL": endpoint_url} if endpoint_url else {}
     return {**checkout, **endpoint, **function.environment, **reserved}
 
