@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 SOURCES := $(wildcard layers/common/sallyport cli/sallyport_cli functions bench tests tools)
 TYPED := $(wildcard layers/common/sallyport cli/sallyport_cli functions bench tests tools)
-# The architecture that this machine can run in Docker; SAM builds that layer and no other.
+# The architecture that this machine can run in Docker. SAM builds both layers; the stack's parameter picks one.
 ARCHITECTURE := $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)
 COMPILE := tools/uv pip compile --quiet --universal --generate-hashes --python-version 3.13 --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command "make lock"

@@ -28,7 +28,6 @@ _FAMILIES = {
     "ES512": ("EC", "P-521"),
     "EdDSA": ("OKP", "Ed25519"),
 }
-ALGORITHMS = frozenset(_FAMILIES)
 """RFC 7518 and 8037: signatures by a public key only. HMAC isn't among them: a published key would be the secret."""
 
 
