@@ -50,6 +50,7 @@ NEVER = {
     "concurrent",
     "cryptography",
     "dataclasses",
+    "http",
     "inspect",
     "jsonschema",
     "jwt",

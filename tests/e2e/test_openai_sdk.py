@@ -176,3 +176,11 @@ def test_neither_key_nor_prompt_is_printed(stack: LocalStack) -> None:
         client.chat.completions.create(model="echo", messages=[{"role": "user", "content": "prompt-secret"}])
     assert key not in stack.printed
     assert "prompt-secret" not in stack.printed
+
+
+def test_a_denied_address_is_a_permission_error_whoever_calls() -> None:
+    with LocalStack("--parameter", "IpDenyList=127.0.0.0/8") as closed, client_with(closed, closed.key) as client:
+        with pytest.raises(openai.PermissionDeniedError) as caught:
+            chat(client)
+    assert caught.value.code == "ip_denied"
+    assert caught.value.request_id
