@@ -42,15 +42,22 @@ def invoke(
     """Call FUNCTION, a logical id of the template, with an event, and print what it answers as SAM CLI does."""
     try:
         stack = load_stack(template, parse_assignments(parameters), name=SAM_LOCAL_STACK, region=region)
-        payload = json.dumps(json.load(event)).encode()
-        overrides = json.load(env_vars) if env_vars else {}
-    except (TemplateError, ValueError) as error:
+    except TemplateError as error:
         raise click.ClickException(str(error)) from None
+    payload = json.dumps(_read_json(event)).encode()
+    overrides = _read_json(env_vars) if env_vars else {}
     if function not in stack.functions:
         raise click.ClickException(f"the template has no function {function}; it has {', '.join(stack.functions)}")
     target = with_overrides(stack.functions[function], overrides)
     sys.stdout.buffer.write(as_sam_prints(asyncio.run(_invoke(target, region, payload))))
     sys.stdout.flush()
+
+
+def _read_json(file: Any) -> Any:
+    try:
+        return json.load(file)
+    except ValueError as error:
+        raise click.ClickException(f"{file.name}: isn't JSON ({error})") from None
 
 
 def with_overrides(function: Function, overrides: Mapping[str, Any]) -> Function:

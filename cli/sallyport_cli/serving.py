@@ -1,4 +1,4 @@
-"""uvicorn as this command needs it: on a given loopback socket, quiet, and gone at once when told to stop."""
+"""uvicorn as this command needs it: on a given loopback socket, quiet, and gone within a second when told to stop."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def listen(port: int) -> socket.socket:
 
 
 async def serve(app: ASGIApp, listener: socket.socket, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
-    """Serves until `stop` is set, calling `on_ready` once it truly serves; then drops what is still open."""
+    """Serves until `stop` is set, then for a second more what is open; calls `on_ready` once it truly serves."""
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     config = uvicorn.Config(
         app,
@@ -55,6 +55,7 @@ async def serve(app: ASGIApp, listener: socket.socket, stop: asyncio.Event, on_r
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=60,
+        timeout_graceful_shutdown=1,  # or an open stream holds the server
     )
     server = _Server(config)
     ready = asyncio.create_task(server.ready.wait())

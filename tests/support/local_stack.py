@@ -42,9 +42,8 @@ class LocalStack:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._process.send_signal(signal.SIGINT)
         try:
-            self._process.wait(30)
+            self.interrupt(timeout_s=30)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -52,6 +51,11 @@ class LocalStack:
         for stream in (self._process.stdout, self._process.stderr):
             assert stream is not None
             stream.close()
+
+    def interrupt(self, timeout_s: float) -> int:
+        """Press Ctrl-C, and give the exit status. Raises `TimeoutExpired`."""
+        self._process.send_signal(signal.SIGINT)
+        return self._process.wait(timeout_s)
 
     @property
     def key(self) -> str:

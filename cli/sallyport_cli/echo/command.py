@@ -21,7 +21,7 @@ _MODEL_HELP = "\n".join(f"  {name}: {what}" for name, what in FAULT_MODELS.items
 
 
 @click.command("echo-upstream", epilog=f"\b\nA model's name asks for a fault in one request:\n{_MODEL_HELP}")
-@click.option("--port", default=9000, show_default=True, help="0 takes a free port.")
+@click.option("--port", default=9000, show_default=True, type=click.IntRange(0, 65_535), help="0 takes a free port.")
 @click.option("--delay-ms", default=0, help="Wait before every chunk.")
 @click.option("--status", type=click.IntRange(400, 599), help="Answer every call with this status.")
 @click.option("--cut-after", type=click.IntRange(0), metavar="N", help="Cut the connection after N chunks.")

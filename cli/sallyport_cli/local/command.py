@@ -12,14 +12,14 @@ import click
 from sallyport_cli.local.children import ChildError
 from sallyport_cli.local.parameters import parse_assignments
 from sallyport_cli.local.request_log import Console
-from sallyport_cli.local.session import Options, Session
+from sallyport_cli.local.session import Options, Session, check
 from sallyport_cli.local.template_file import TemplateError
 from sallyport_cli.serving import listen
 
 
 @click.command()
 @click.option("--template", default="template.yaml", show_default=True, type=click.Path(path_type=Path))
-@click.option("--port", default=8080, show_default=True, help="0 takes a free port.")
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65_535), help="0 takes a free port.")
 @click.option("--concurrency", default=10, show_default=True, type=click.IntRange(1, 100), help="Of each function.")
 @click.option("--cold", is_flag=True, help="Start a new process for every request.")
 @click.option("--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="A stack parameter; repeatable.")
@@ -58,10 +58,11 @@ def local(
             region=region,
             stack_name=stack_name,
         )
+        check(options, os.environ)
         listener = listen(port)
         console = Console(verbose=verbose, stream=sys.stderr)
         asyncio.run(Session(options, os.environ, listener, console).run())
     except (TemplateError, ChildError) as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
-        raise click.ClickException(f"port {port}: {error.strerror}") from None
+        raise click.ClickException(f"port {port}: {error.strerror}; --port takes another one") from None

@@ -27,23 +27,27 @@ def is_loopback(url: str) -> bool:
 
 def emulator_clients(endpoint_url: str, region: str) -> tuple[DynamoDBClient, SecretsManagerClient]:
     """Clients of an emulator on this machine; refuses any other, because data is written through them."""
+    return emulator_client("dynamodb", endpoint_url, region), emulator_client("secretsmanager", endpoint_url, region)
+
+
+def emulator_client(service: str, endpoint_url: str, region: str) -> Any:
+    """A client of one service of an emulator on this machine. Raises `ValueError` for any other endpoint."""
     if not is_loopback(endpoint_url):
         raise ValueError(f"{endpoint_url} isn't on this machine")
     import boto3  # noqa: PLC0415 - half a second, which overlaps the emulator's own start
     import botocore.session  # noqa: PLC0415 - the same
     from botocore.config import Config  # noqa: PLC0415 - the same
 
-    settings: dict[str, Any] = {
-        "endpoint_url": endpoint_url,
-        "region_name": region,
-        "aws_access_key_id": "local",
-        "aws_secret_access_key": "local",
-        "config": Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1}),
-    }
     # The user's AWS profile is none of an emulator's business, least of all one that can't be found.
     no_profile = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
-    session = boto3.session.Session(botocore_session=no_profile)
-    return session.client("dynamodb", **settings), session.client("secretsmanager", **settings)
+    return boto3.session.Session(botocore_session=no_profile).client(
+        service,  # type: ignore[call-overload]
+        endpoint_url=endpoint_url,
+        region_name=region,
+        aws_access_key_id="local",
+        aws_secret_access_key="local",  # noqa: S106 - an emulator takes any
+        config=Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1}),
+    )
 
 
 def create_tables(client: DynamoDBClient, stack: Stack) -> None:

@@ -67,7 +67,6 @@ class FunctionProcess:
         self._ended = False
         self.on_waiting: Callable[[FunctionProcess], None] = lambda _: None
         self.on_ended: Callable[[FunctionProcess], None] = lambda _: None
-        self.invocations = 0
 
     @property
     def pid(self) -> int:
@@ -111,7 +110,6 @@ class FunctionProcess:
         if self._ended:
             invocation.fail("Runtime.ExitError", "the process ended while it waited")
             return
-        self.invocations += 1
         invocation.start_clock()
         self._deadline = asyncio.get_running_loop().call_later(invocation.timeout_s, self._time_out)
         with contextlib.suppress(ProcessLookupError):

@@ -88,8 +88,7 @@ def _as_text(value: str | float | bool | None) -> str | None:
 def _check(name: str, declaration: ParameterDeclaration, text: str) -> None:
     reason = _complaint(declaration, text)
     if reason is not None:
-        explained = f" ({declaration.ConstraintDescription})" if declaration.ConstraintDescription else ""
-        raise TemplateError(f"parameter {name}", f"{text!r} {reason}{explained}")
+        raise TemplateError(f"parameter {name}", f"{text!r} {reason}")
 
 
 def _complaint(declaration: ParameterDeclaration, text: str) -> str | None:
@@ -97,7 +96,7 @@ def _complaint(declaration: ParameterDeclaration, text: str) -> str | None:
     if allowed is not None and text not in [_as_text(value) for value in allowed]:
         return f"isn't one of {', '.join(str(_as_text(value)) for value in allowed)}"
     if declaration.AllowedPattern is not None and not re.fullmatch(declaration.AllowedPattern, text):
-        return f"doesn't match {declaration.AllowedPattern}"
+        return declaration.ConstraintDescription or f"doesn't match {declaration.AllowedPattern}"
     if declaration.Type == "Number":
         return _number_complaint(declaration, text)
     if declaration.MinLength is not None and len(text) < declaration.MinLength:

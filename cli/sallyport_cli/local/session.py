@@ -17,7 +17,7 @@ from starlette.routing import Mount
 from sallyport_cli.echo.command import REQUIRED_KEY_VARIABLE
 from sallyport_cli.local.api_gateway import ApiGateway
 from sallyport_cli.local.banner import banner
-from sallyport_cli.local.children import Child
+from sallyport_cli.local.children import Child, ChildError
 from sallyport_cli.local.emulated_data import (
     create_secret,
     create_tables,
@@ -56,6 +56,17 @@ class Options:
     stack_name: str
 
 
+def check(options: Options, environment: Mapping[str, str]) -> None:
+    """Raises `TemplateError` for a template or parameters that can't be served, before anything is started."""
+    choice = choose_upstream(options.upstream, environment, options.parameters, "")
+    load_stack(options.template, _parameters(options, choice, "http://127.0.0.1:9/v1"))
+
+
+def _parameters(options: Options, choice: UpstreamChoice, echo_url: str) -> dict[str, str]:
+    chosen = {URL_PARAMETER: echo_url} if choice.start_echo else dict(choice.parameters or {})
+    return {**chosen, **options.parameters}
+
+
 class Session:
     """Runs a stack until it is told to stop."""
 
@@ -73,7 +84,6 @@ class Session:
         stop = stop_on_signals()
         echo_key = f"echo-{secrets.token_hex(8)}"
         choice = choose_upstream(self._options.upstream, self._environment, self._options.parameters, echo_key)
-        load_stack(self._options.template, self._parameters(choice, "http://127.0.0.1:9/v1"))  # refuse early
         async with AsyncExitStack() as cleanup:
             guardian = cleanup.enter_context(Guardian())
             starting = asyncio.create_task(self._start_all(choice, guardian, cleanup))
@@ -92,12 +102,12 @@ class Session:
         echo_url = await self._start_echo(choice, guardian, cleanup)
         stack = load_stack(
             self._options.template,
-            self._parameters(choice, echo_url),
+            _parameters(self._options, choice, echo_url),
             name=self._options.stack_name,
             region=self._options.region,
         )
         endpoint, clients = await emulator
-        demo_key = await asyncio.to_thread(self._fill, stack, choice, clients) if clients else None
+        demo_key = await asyncio.to_thread(self._fill, stack, choice, endpoint, clients) if clients else None
         pools = self._make_pools(stack, endpoint, guardian, cleanup)
         await self._warm(pools)
         described = endpoint if self._environment.get("AWS_ENDPOINT_URL") else f"{endpoint} (embedded, in memory)"
@@ -106,10 +116,6 @@ class Session:
         for line in lines:
             self._console.say(line)
         return Starlette(routes=[Mount("/", app=ApiGateway(stack, pools, self._console))])
-
-    def _parameters(self, choice: UpstreamChoice, echo_url: str) -> dict[str, str]:
-        chosen = {URL_PARAMETER: echo_url} if choice.start_echo else dict(choice.parameters or {})
-        return {**chosen, **self._options.parameters}
 
     async def _start_echo(self, choice: UpstreamChoice, guardian: Guardian, cleanup: AsyncExitStack) -> str:
         if not choice.start_echo:
@@ -136,16 +142,21 @@ class Session:
         return endpoint, emulator_clients(endpoint, self._options.region)
 
     def _fill(
-        self, stack: Stack, choice: UpstreamChoice, clients: tuple[DynamoDBClient, SecretsManagerClient]
+        self, stack: Stack, choice: UpstreamChoice, endpoint: str, clients: tuple[DynamoDBClient, SecretsManagerClient]
     ) -> str | None:
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - loaded with the clients
+
         dynamodb, secretsmanager = clients
-        create_tables(dynamodb, stack)
-        for name in secret_names(stack) if choice.key else ():
-            create_secret(secretsmanager, name, choice.key)
-        config = stack.tables.get(CONFIG_TABLE)
-        if not self._options.seed or config is None:
-            return None
-        return seed_demo_key(dynamodb, str(config.TableName))
+        try:
+            create_tables(dynamodb, stack)
+            for name in secret_names(stack) if choice.key else ():
+                create_secret(secretsmanager, name, choice.key)
+            config = stack.tables.get(CONFIG_TABLE)
+            if not self._options.seed or config is None:
+                return None
+            return seed_demo_key(dynamodb, str(config.TableName))
+        except (BotoCoreError, ClientError) as error:
+            raise ChildError(f"the emulated AWS at {endpoint}: {error}") from None
 
     def _make_pools(
         self, stack: Stack, endpoint: str, guardian: Guardian, cleanup: AsyncExitStack

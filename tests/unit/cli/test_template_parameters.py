@@ -36,7 +36,7 @@ def test_given_values_replace_defaults() -> None:
     ("name", "value", "reason"),
     [
         ("Stage", "Prod", "lower case"),
-        ("Stage", "prod\n", "doesn't match"),
+        ("Stage", "prod\n", "lower case"),
         ("Level", "info", "isn't one of INFO, DEBUG"),
         ("Rate", "0.5", "is less than 1"),
         ("Rate", "11", "is more than 10"),

@@ -1,3 +1,5 @@
+"""What a handler registered runs after its response, guarded, and within the deadline."""
+
 import json
 from collections.abc import Callable
 from typing import Any

@@ -1,3 +1,5 @@
+"""Buffered answers and failed invocations, byte for byte."""
+
 import json
 import sys
 from typing import Any

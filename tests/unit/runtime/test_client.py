@@ -1,3 +1,5 @@
+"""The Runtime API where it misbehaves."""
+
 import pytest
 
 from sallyport.runtime.client import RuntimeApi, RuntimeApiError

@@ -1,3 +1,5 @@
+"""The context object: Lambda's headers and environment, field by field."""
+
 import json
 from typing import Any
 

@@ -1,3 +1,5 @@
+"""What Lambda is told of an exception, and what it is not."""
+
 import pytest
 
 from sallyport.runtime.errors import MAX_PLACES, Fault, describe

@@ -1,3 +1,5 @@
+"""Handlers that can be loaded, and the names of the reasons why others can't."""
+
 import sys
 from collections.abc import Iterator
 from pathlib import Path

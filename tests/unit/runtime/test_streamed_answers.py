@@ -1,3 +1,5 @@
+"""Streamed answers, byte for byte: prelude, chunks, trailers, and every way of breaking off."""
+
 import base64
 import json
 import socket

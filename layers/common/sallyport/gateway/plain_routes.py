@@ -55,6 +55,7 @@ class PlainRoute:
             record.note_failure(error)
             answer = self._refuse(InternalError("The gateway failed; see its log."), event, headers)
         record.note(status=answer["statusCode"])
+        record.bytes_out = len(answer["body"].encode())
         record.emit()
         return answer
 

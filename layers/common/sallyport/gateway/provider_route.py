@@ -116,7 +116,9 @@ class _Exchange:
 
     def _refuse(self, error: SallyportError) -> StreamedResponse:
         self._record.note_error(error)
-        return streamed_error(error, openai_shape, self._headers)
+        refusal = streamed_error(error, openai_shape, self._headers)
+        self._record.bytes_out = sum(map(len, refusal.body))
+        return refusal
 
     def _check(self, request: Request) -> _Checked:
         """All that may refuse without a charge."""
