@@ -174,8 +174,8 @@ class UpstreamRefusedError(UpstreamError):
     code = "upstream_refused"
     kind = "invalid_request_error"
 
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, status: int, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message, headers=headers)
         self.status = status
 
 

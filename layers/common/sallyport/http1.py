@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MAX_LINE_BYTES = 65_536
 MAX_HEADERS = 128
 MAX_INTERIM_RESPONSES = 8
+MAX_LENGTH_DIGITS = 15
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n]*)?")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*?)[ \t]*")
@@ -46,7 +47,7 @@ class TruncatedResponseError(ResponseError):
 
 
 class NoResponseError(TruncatedResponseError):
-    """The peer closed before the first line of an answer was whole."""
+    """The peer closed without a byte of an answer."""
 
 
 def request_head(method: str, target: str, fields: "Sequence[tuple[str, str]]") -> bytes:
@@ -119,13 +120,14 @@ class Response:
         if coding is not None and (length is not None or coding.lower() != "chunked"):
             raise MalformedResponseError("the answer's length can be read in two ways")
         if self.status in {204, 304}:
+            self._close_delimited = coding is not None or length not in {None, "0"}  # whatever follows is no answer
             return "ended"
         if coding is not None:
             return "chunked"
         if length is None:
             self._close_delimited = True
             return "open"
-        if not (length.isascii() and length.isdigit()):
+        if not (length.isascii() and length.isdigit() and len(length) <= MAX_LENGTH_DIGITS):
             raise MalformedResponseError("the answer's length is no number")
         self._left = int(length)
         return "sized" if self._left else "ended"
@@ -147,11 +149,10 @@ class Response:
 def _status(reader: "Reader") -> tuple[bool, int]:
     """Give whether it is HTTP/1.1, and the status of the first answer that isn't interim."""
     for _ in range(MAX_INTERIM_RESPONSES):
-        try:
-            line = _line(reader)
-        except TruncatedResponseError as error:
-            raise NoResponseError("the peer closed without an answer") from error
-        match = _STATUS_LINE.fullmatch(line)
+        line = reader.readline(MAX_LINE_BYTES)
+        if not line:
+            raise NoResponseError("the peer closed without an answer")
+        match = _STATUS_LINE.fullmatch(_ended_line(line))
         if match is None:
             raise MalformedResponseError("the answer isn't HTTP/1.1")
         status = int(match[2])
@@ -177,7 +178,10 @@ def _fields(reader: "Reader") -> dict[str, str]:
 
 
 def _line(reader: "Reader") -> bytes:
-    line = reader.readline(MAX_LINE_BYTES)
+    return _ended_line(reader.readline(MAX_LINE_BYTES))
+
+
+def _ended_line(line: bytes) -> bytes:
     if not line.endswith(b"\n"):
         if len(line) == MAX_LINE_BYTES:
             raise MalformedResponseError("a line is too long")

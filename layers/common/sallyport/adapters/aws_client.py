@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from sallyport.adapters.connection import KeptConnection, NotConnectedError
+from sallyport.adapters.connection import KeptConnection, NotConnectedError, within
 from sallyport.adapters.sigv4 import Credentials, Signer
 from sallyport.http1 import ResponseError
 from sallyport.policy.urls import parse_url
 
 CONNECT_TIMEOUT_S = 1.0
-READ_TIMEOUT_S = 2.0
+TIMEOUT_S = 2.0
+"""For one try of a call, from connecting to the answer's end."""
 MAX_ANSWER_BYTES = 1_048_576
 _RETRIED = frozenset({
     "InternalServerError",
@@ -94,7 +95,7 @@ class AwsClient:
             self._now(),
         )
         try:
-            response = self._connection.request("POST", "/", headers, body, READ_TIMEOUT_S)
+            response = self._connection.request("POST", "/", headers, body, within(TIMEOUT_S))
             raw = response.read_all(MAX_ANSWER_BYTES)
         except TimeoutError as error:
             self._connection.close()

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
-from io import BufferedReader
 
+from sallyport.adapters.socket_reader import SocketReader, Wait
 from sallyport.http1 import NoResponseError, Response, request_head
 from sallyport.policy.urls import Url
 
@@ -34,48 +34,44 @@ class KeptConnection:
         self._connect_timeout_s = connect_timeout_s
         self._wall_clock = wall_clock
         self._socket: socket.socket | None = None
-        self._reader: BufferedReader | None = None
-        self._timeout_s = 0.0
+        self._reader: SocketReader | None = None
+        self._whole = True
+        self._heard = False
         self._used_s = 0.0
 
     def __del__(self) -> None:
         """Leave no socket behind an owner that is gone."""
         self.close()
 
-    def request(self, method: str, target: str, headers: Mapping[str, str], body: bytes, timeout_s: float) -> Response:
-        """Send a request and give the response once its head has come; `timeout_s` bounds each wait on the socket.
+    def request(self, method: str, target: str, headers: Mapping[str, str], body: bytes, wait: Wait) -> Response:
+        """Send a request and give the response once its head has come.
 
-        `headers` has `host`; `content-length` is added to a body. A kept connection that the peer has closed without a
-        byte of an answer is made anew, once. Raises `NotConnectedError`, `TimeoutError`, `OSError`, `ResponseError`,
-        and `ValueError` for a header that can't be sent.
+        `wait` is asked before every wait, those for the response's body included, and may raise to end it. `headers`
+        has `host`; `content-length` is added to a body. A kept connection that the peer has closed without a byte of an
+        answer is made anew, once. Raises `NotConnectedError`, `TimeoutError`, `OSError`, `ResponseError`, and
+        `ValueError` for a header that can't be sent.
         """
         fields = [*headers.items(), ("content-length", str(len(body)))] if body else list(headers.items())
         head = request_head(method, target, fields)
         reused = self._still_open()
         try:
-            return self._exchange(head, body, timeout_s)
+            return self._exchange(head, body, wait)
         except (NoResponseError, ConnectionResetError, BrokenPipeError, ssl.SSLEOFError):
-            if not reused:
+            if not reused or self._heard:
                 raise
-            return self._exchange(head, body, timeout_s)
-
-    def wait_at_most(self, timeout_s: float) -> None:
-        """Bound every further wait for bytes of the response that is being read."""
-        if self._socket is not None and timeout_s != self._timeout_s:
-            self._socket.settimeout(timeout_s)
-            self._timeout_s = timeout_s
+            return self._exchange(head, body, wait)
 
     def close(self) -> None:
         """Drop the connection; the next request makes a new one."""
-        opened, self._socket, self._reader = (self._reader, self._socket), None, None
-        for file in opened:
-            if file is not None:
-                with suppress(OSError):
-                    file.close()
+        opened, self._socket, self._reader = self._socket, None, None
+        if opened is not None:
+            with suppress(OSError):
+                opened.close()
 
     def release(self, response: Response) -> None:
-        """Keep the connection for the next request if this response was read to its end, drop it otherwise."""
-        if response.ended and response.persistent:
+        """Keep the connection for the next request if this response was all that came on it, drop it otherwise."""
+        clean = response.ended and response.persistent and self._whole
+        if clean and self._reader is not None and not self._reader.has_more():
             self._used_s = self._wall_clock()
         else:
             self.close()
@@ -89,39 +85,60 @@ class KeptConnection:
         self.close()
         return False
 
-    def _exchange(self, head: bytes, body: bytes, timeout_s: float) -> Response:
-        if self._socket is None:
-            self._connect(min(self._connect_timeout_s, timeout_s))
-        self.wait_at_most(timeout_s)
+    def _exchange(self, head: bytes, body: bytes, wait: Wait) -> Response:
+        reader = self._reader or self._connect(wait)
+        reader.wait, reader.received = wait, 0
         try:
-            return self._exchange_once(head, body)
+            self._whole = self._send(head, body, wait)
+            return Response(reader)
         except BaseException:
+            self._heard = reader.received > 0
             self.close()
             raise
 
-    def _exchange_once(self, head: bytes, body: bytes) -> Response:
-        assert self._socket is not None
-        assert self._reader is not None
-        for part in (head + body,) if len(body) < _JOINED_BYTES else (head, body):
-            self._socket.sendall(part)
-        return Response(self._reader)
+    def _send(self, head: bytes, body: bytes, wait: Wait) -> bool:
+        """Send, and say whether all of it went; a peer that answers early may have stopped to read."""
+        assert self._socket is not None  # there is a reader, so there is a socket
+        try:
+            for part in (head + body,) if len(body) < _JOINED_BYTES else (head, body):
+                self._socket.settimeout(wait())
+                self._socket.sendall(part)
+        except (ConnectionResetError, BrokenPipeError, ssl.SSLEOFError):
+            return False  # if no answer can be read either, reading it says so
+        return True
 
-    def _connect(self, timeout_s: float) -> None:
+    def _connect(self, wait: Wait) -> SocketReader:
         origin = self._origin
         try:
             # As bytes: a name as text loads the IDNA codec, and no configured host is other than ASCII.
-            connected = socket.create_connection((origin.host.encode("ascii"), origin.port), timeout_s)  # type: ignore[arg-type]
+            address = (origin.host.encode("ascii"), origin.port)
+            connected = socket.create_connection(address, min(self._connect_timeout_s, wait()))  # type: ignore[arg-type]
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if origin.scheme == "https":
-                connected = _secured(connected, origin.host)
+                connected = _secured(connected, origin.host, min(self._connect_timeout_s, wait()))
         except OSError as error:
             raise NotConnectedError(type(error).__name__) from error
-        self._socket, self._reader, self._timeout_s = connected, connected.makefile("rb"), timeout_s
+        self._socket, self._reader = connected, SocketReader(connected)
+        return self._reader
 
 
-def _secured(connected: socket.socket, host: str) -> socket.socket:
+def within(timeout_s: float, monotonic: Callable[[], float] = time.monotonic) -> Wait:
+    """Give a `wait` that ends all waiting after so many seconds from now, with `TimeoutError`."""
+    ends_s = monotonic() + timeout_s
+
+    def wait() -> float:
+        left_s = ends_s - monotonic()
+        if left_s <= 0:
+            raise TimeoutError
+        return left_s
+
+    return wait
+
+
+def _secured(connected: socket.socket, host: str, timeout_s: float) -> socket.socket:
     try:
-        return _tls_context().wrap_socket(connected, server_hostname=host)
+        connected.settimeout(timeout_s)
+        return _tls_context().wrap_socket(connected, server_hostname=host, suppress_ragged_eofs=False)
     except BaseException:
         connected.close()
         raise

@@ -1,6 +1,6 @@
 """Fetches an issuer's JWKS document: no redirect is followed, time and size are bounded."""
 
-from sallyport.adapters.connection import KeptConnection
+from sallyport.adapters.connection import KeptConnection, within
 from sallyport.http1 import ResponseError
 from sallyport.identity.jwks import KeySourceError
 from sallyport.policy.urls import parse_url
@@ -20,7 +20,7 @@ class HttpKeySource:
         """Give the document. Raises `KeySourceError` for anything but a 200 of at most 256 KB within the timeout."""
         headers = {"host": self._url.authority, "accept": "application/json", "accept-encoding": "identity"}
         try:
-            response = self._connection.request("GET", self._url.path or "/", headers, b"", TIMEOUT_S)
+            response = self._connection.request("GET", self._url.path or "/", headers, b"", within(TIMEOUT_S))
             document = response.read_all(MAX_BYTES)
         except (OSError, ResponseError) as error:
             raise KeySourceError(type(error).__name__) from error

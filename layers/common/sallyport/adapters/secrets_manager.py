@@ -7,6 +7,7 @@ from sallyport.adapters.aws_client import AwsCall, AwsError
 from sallyport.errors import SecretUnavailableError
 
 FRESH_S = 300.0
+RETRY_S = 30.0
 STALE_S = 3600.0
 """While Secrets Manager can't be asked, the last value is used until it is this old."""
 
@@ -20,18 +21,24 @@ class CachedSecret:
         self._monotonic = monotonic
         self._text = ""
         self._read_s = float("-inf")
+        self._next_read_s = float("-inf")
 
     def read(self) -> str:
         """Give the secret. Raises `SecretUnavailableError` if it can't be read or isn't fit for a header."""
-        age_s = self._monotonic() - self._read_s
-        if age_s >= FRESH_S:
+        now_s = self._monotonic()
+        if now_s >= self._next_read_s:
             try:
                 self._text = self._fetch()
-                self._read_s = self._monotonic()
+                self._read_s, self._next_read_s = now_s, now_s + FRESH_S
             except SecretUnavailableError:
-                if age_s >= STALE_S:
+                if now_s - self._read_s >= STALE_S:
                     raise
+                self._next_read_s = now_s + RETRY_S
         return self._text
+
+    def expire(self) -> None:
+        """Have the secret read anew for the next request: the upstream has refused this one."""
+        self._next_read_s = float("-inf")
 
     def _fetch(self) -> str:
         try:

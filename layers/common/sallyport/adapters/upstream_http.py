@@ -29,7 +29,7 @@ class HttpTransport:
         patience = _Patience(self._idle_timeout_s, remaining_s)
         method, target, headers, body = request
         try:
-            response = self._connection.request(method, target, headers, body, patience.next_wait_s())
+            response = self._connection.request(method, target, headers, body, patience.next_wait_s)
         except NotConnectedError as error:
             raise UpstreamUnreachableError("The upstream can't be reached.") from error
         except TimeoutError as error:
@@ -73,7 +73,7 @@ class _HttpResponse:
     def chunks(self) -> Iterator[bytes]:
         """Give the body as it arrives."""
         try:
-            while chunk := self._read():
+            while chunk := self._response.read_some(CHUNK_BYTES):
                 yield chunk
         except TimeoutError as error:
             raise self._patience.timeout_error() from error
@@ -83,7 +83,3 @@ class _HttpResponse:
     def close(self) -> None:
         """Keep the connection if the body was read to its end, drop it otherwise."""
         self._connection.release(self._response)
-
-    def _read(self) -> bytes:
-        self._connection.wait_at_most(self._patience.next_wait_s())
-        return self._response.read_some(CHUNK_BYTES)

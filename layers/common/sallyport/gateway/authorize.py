@@ -74,7 +74,7 @@ class Authorizer:
         principal = self._verify(event)
         line |= {"decision": "allowed", "tenant": principal.tenant, "subject": principal.subject}
         line |= {"auth": principal.method, "key_id": principal.key_id}
-        return _policy("Allow", event["methodArn"], f"{principal.tenant}/{principal.subject}", to_context(principal))
+        return _policy("Allow", event["methodArn"], principal.tenant, to_context(principal))
 
     def _verify(self, event: Mapping[str, Any]) -> Principal:
         credential = find_credential(_headers(event))

@@ -58,13 +58,13 @@ def error_body(error: SallyportError, shape: Shape) -> bytes:
 
 
 def error_event(error: BaseException) -> bytes:
-    """Give an error in mid-stream as an SSE event; the blank line before it ends an event that was cut."""
+    """Give an error in mid-stream as an SSE event."""
     known: SallyportError = InternalError("The stream broke off.")
     if isinstance(error, SallyportError):
         known = error
     elif isinstance(error, DeadlineExceeded):
         known = DeadlineExceededError("The gateway's time for this request is used up.")
-    return b"\n\ndata: " + error_body(known, openai_shape) + b"\n\n"
+    return b"data: " + error_body(known, openai_shape) + b"\n\n"
 
 
 def content_type(shape: Shape) -> Mapping[str, str]:

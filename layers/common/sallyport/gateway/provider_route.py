@@ -1,5 +1,6 @@
 """A route to an upstream: permissions, parse, verify, residency, limits, then forward and stream."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple, Protocol
@@ -11,9 +12,11 @@ from sallyport.errors import (
     ModelNotFoundError,
     RateLimitExceededError,
     SallyportError,
+    UpstreamCredentialsError,
 )
 from sallyport.gateway.answers import streamed_error
 from sallyport.gateway.error_shapes import error_event, openai_shape
+from sallyport.gateway.event_stream import whole_events
 from sallyport.gateway.record import RequestRecord
 from sallyport.gateway.request import Request, check_json_body, read_principal, read_request
 from sallyport.identity.principal import Principal
@@ -27,6 +30,8 @@ from sallyport.runtime.context import AFTER_RESPONSE_RESERVE_S
 from sallyport.runtime.streaming import StreamedResponse
 from sallyport.verification.schema import RequestSchema
 from sallyport.verification.strict_json import parse_strict
+
+_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}")
 
 MAX_BLANK_CHUNKS = 16
 """A body that is blank for longer than this isn't waited for."""
@@ -54,14 +59,35 @@ CHAT_COMPLETIONS = Operation("chat_completions", "/chat/completions", "chat")
 EMBEDDINGS = Operation("embeddings", "/embeddings", "embeddings")
 
 
+class Secret(Protocol):
+    """The upstream's credential."""
+
+    def read(self) -> str:
+        """Give it, empty if the upstream needs none. Raises `SecretUnavailableError`."""
+
+    def expire(self) -> None:
+        """Have it read anew: the upstream has refused it."""
+
+
+class NoSecret:
+    """The `Secret` of an upstream that needs none."""
+
+    def read(self) -> str:
+        """Give the empty credential."""
+        return ""
+
+    def expire(self) -> None:
+        """Do nothing: there is nothing to be read."""
+
+
 class Rooms(NamedTuple):
-    """What a route asks, made once per process. `secret` gives the upstream's credential, empty if it needs none."""
+    """What a route asks, made once per process."""
 
     schema: RequestSchema
     admission: Admission
     provider: OpenAiProvider
     transport: Transport
-    secret: Callable[[], str]
+    secret: Secret
     targets: Sequence[Target]
     models: Sequence[str]
     home_region: str
@@ -133,9 +159,10 @@ class _Exchange:
         target = choose_target(self._rooms.targets, principal.residency)
         self._headers["x-sallyport-region"] = target.region
         stream = body.get("stream") is True
-        self._record.note(model=body["model"], stream=stream, upstream=target.upstream, region=target.region)
+        self._record.note(model=_loggable(body["model"]), stream=stream)
+        self._record.note(upstream=target.upstream, region=target.region)
         upstream_request = self._rooms.provider.request(
-            self._operation.path, request.headers, request.body.encode(), self._rooms.secret(), stream=stream
+            self._operation.path, request.headers, request.body.encode(), self._rooms.secret.read(), stream=stream
         )
         return _Checked(upstream_request, stream, principal)
 
@@ -161,17 +188,20 @@ class _Exchange:
         self._record.note(upstream_status=response.status)
         try:
             provider.check(response, stream=checked.stream)
-            passage = _Passage(response, self._record)
+            streamed = checked.stream and response.status < 400  # noqa: PLR2004 - HTTP
+            passage = _Passage(response, self._record, by_event=streamed)
             provider.check_start(passage.start(), response, stream=checked.stream)
-        except SallyportError:
+        except BaseException as error:
             response.close()
+            if isinstance(error, UpstreamCredentialsError):
+                self._rooms.secret.expire()
             raise
         self._record.note(status=response.status, complete=False)
         return StreamedResponse(
             status=response.status,
             headers={**provider.returned_headers(response), **self._headers},
             body=passage,
-            error_event=error_event if checked.stream else None,
+            error_event=error_event if streamed else None,
         )
 
     def _remaining_s(self) -> float:
@@ -179,11 +209,15 @@ class _Exchange:
 
 
 class _Passage:
-    """An upstream's body on its way to the client, byte for byte; what happens to it is noted."""
+    """An upstream's body on its way to the client, byte for byte; what happens to it is noted.
 
-    def __init__(self, response: UpstreamResponse, record: RequestRecord) -> None:
+    Of an event stream whole events are passed on, so that one which breaks off ends with an event that can be read.
+    """
+
+    def __init__(self, response: UpstreamResponse, record: RequestRecord, *, by_event: bool) -> None:
         self._response = response
         self._chunks = response.chunks()
+        self._by_event = by_event
         self._record = record
         self._begun: list[bytes] = []
 
@@ -197,7 +231,8 @@ class _Passage:
 
     def __iter__(self) -> Iterator[bytes]:
         try:
-            for chunk in chain(self._begun, self._chunks):
+            chunks = chain(self._begun, self._chunks)
+            for chunk in whole_events(chunks) if self._by_event else chunks:
                 self._record.note_first_byte()
                 self._record.bytes_out += len(chunk)
                 yield chunk
@@ -208,6 +243,11 @@ class _Passage:
 
     def close(self) -> None:
         self._response.close()
+
+
+def _loggable(model: str) -> str | None:
+    """Give a model's name for the log; a text that no model could have for a name might be anything."""
+    return model if _MODEL_NAME.fullmatch(model) else None
 
 
 def limited_member(principal: Principal) -> str:

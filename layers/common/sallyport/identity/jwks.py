@@ -120,7 +120,7 @@ def _usable(jwk: Mapping[str, Any]) -> bool:
     """Public, asymmetric, and meant for checking signatures (RFC 7517, sections 4.2 and 4.3)."""
     operations = jwk.get("key_ops", ["verify"])
     return (
-        jwk.get("kty") in {"RSA", "EC", "OKP"}
+        jwk.get("kty") in ("RSA", "EC", "OKP")
         and "d" not in jwk
         and jwk.get("use", "sig") == "sig"
         and isinstance(operations, list)

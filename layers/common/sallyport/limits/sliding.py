@@ -66,19 +66,25 @@ class SlidingLimiter:
     def admit(self, member: str, rules: Sequence[LimitRule]) -> Decision:
         """Charge one request to every rule of `member`, or refuse and charge none. Raises `StoreError`."""
         counters = self._remembered.get(member, {})
-        exact = False  # a memory may be old: only what the store just said may refuse
+        if any(rule.limit < 1 for rule in rules):
+            return _refused(_states(rules, {}, self._moments(rules, {})))
         for _ in range(TRIES):
-            now_ms = self._now_ms()
-            moments = {rule.name: _moment(rule, counters, now_ms) for rule in rules}
-            if exact and (refusal := _refusal(rules, counters, moments)):
-                return refusal
+            moments = self._moments(rules, counters)
             charges = [_charge(rule, counters.get(rule.name), moments[rule.name]) for rule in rules]
-            outcome = self._store.charge(member, charges, _expiry_s(rules, now_ms))
-            counters, exact = outcome.counters, True
+            outcome = self._store.charge(member, charges, _expiry_s(rules, self._now_ms()))
+            counters = outcome.counters
             self._remember(member, counters)
             if outcome.charged:
                 return Decision(admitted=True, states=_states(rules, counters, moments))
+            # A memory may be old, so only what the store has just said refuses; and it must be heard on the last try
+            # too, or a full window would pass for a store that can't be asked.
+            if refusal := _refusal(rules, counters, self._moments(rules, counters)):
+                return refusal
         raise StoreError("the counters kept changing")
+
+    def _moments(self, rules: Sequence[LimitRule], counters: Mapping[str, Counters]) -> Mapping[str, Moment]:
+        now_ms = self._now_ms()
+        return {rule.name: _moment(rule, counters, now_ms) for rule in rules}
 
     def _remember(self, member: str, counters: Mapping[str, Counters]) -> None:
         if len(self._remembered) >= _MAX_REMEMBERED and member not in self._remembered:
@@ -105,9 +111,11 @@ def _refusal(
     rules: Sequence[LimitRule], counters: Mapping[str, Counters], moments: Mapping[str, Moment]
 ) -> Decision | None:
     states = _states(rules, counters, moments)
+    return _refused(states) if any(state.remaining < 1 for state in states) else None
+
+
+def _refused(states: tuple[RuleState, ...]) -> Decision:
     refusing = [state for state in states if state.remaining < 1]
-    if not refusing:
-        return None
     return Decision(admitted=False, states=states, refused_by=max(refusing, key=lambda state: state.retry_ms))
 
 

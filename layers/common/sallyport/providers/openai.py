@@ -27,6 +27,8 @@ RETURNED_HEADERS = (
 )
 """What of the upstream's headers is returned as it is; its request id is returned as `x-upstream-request-id`."""
 
+MAX_RETURNED_HEADER_LENGTH = 1024
+
 _EVENT_STREAM = "text/event-stream"
 _JSON = "application/json"
 _EVENT_STREAM_FIELDS = (b"data", b"event", b"id", b"retry")
@@ -70,7 +72,7 @@ class OpenAiProvider:
             raise UpstreamCredentialsError("The upstream refused the gateway's credential.")
         if 400 <= status < 500:  # noqa: PLR2004 - HTTP
             if media_type != _JSON or _is_encoded(headers):
-                raise UpstreamRefusedError("The upstream refused the request.", status)
+                raise UpstreamRefusedError("The upstream refused the request.", status, headers=_retry_headers(headers))
             return
         if status >= 500:  # noqa: PLR2004 - HTTP
             raise _failure(status, headers)
@@ -82,16 +84,17 @@ class OpenAiProvider:
         """Raise an `UpstreamError` if the first bytes of a body that `check` let pass aren't of its content type."""
         if response.status >= 400:  # noqa: PLR2004 - HTTP
             if not start.startswith(b"{"):
-                raise UpstreamRefusedError("The upstream refused the request.", response.status)
+                retry = _retry_headers(response.headers)
+                raise UpstreamRefusedError("The upstream refused the request.", response.status, headers=retry)
         elif not (_begins_event_stream(start) if stream else start.startswith(b"{")):
             raise UpstreamInvalidResponseError("The upstream's answer isn't one of this API.")
 
     def returned_headers(self, response: UpstreamResponse) -> dict[str, str]:
         """Give the headers of an answer that the client may see."""
-        headers = {name: response.headers[name] for name in RETURNED_HEADERS if name in response.headers}
-        if "x-request-id" in response.headers:
-            headers["x-upstream-request-id"] = response.headers["x-request-id"]
-        return headers
+        named = {name: name for name in RETURNED_HEADERS} | {"x-request-id": "x-upstream-request-id"}
+        return {
+            named[name]: value for name, value in response.headers.items() if name in named and _is_returnable(value)
+        }
 
 
 def _forwardable(name: str, value: str) -> str:
@@ -101,15 +104,25 @@ def _forwardable(name: str, value: str) -> str:
 
 
 def _failure(status: int, headers: Mapping[str, str]) -> UpstreamError:
-    retry = {name: headers[name] for name in ("retry-after", "retry-after-ms") if name in headers}
+    retry = _retry_headers(headers)
     if status in _OVERLOADED:
         return UpstreamUnavailableError("The upstream is overloaded or down.", headers=retry)
     return UpstreamError("The upstream failed.", headers=retry)
 
 
+def _retry_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    named = {name: headers.get(name, "") for name in ("retry-after", "retry-after-ms")}
+    return {name: value for name, value in named.items() if value and _is_returnable(value)}
+
+
+def _is_returnable(value: str) -> bool:
+    """Lambda takes 16 KB of headers in all, and API Gateway no control characters."""
+    return len(value) <= MAX_RETURNED_HEADER_LENGTH and value.isascii() and value.isprintable()
+
+
 def _begins_event_stream(start: bytes) -> bool:
     """WHATWG HTML, section 9.2.5: a field's name, or a colon; a first chunk may end within the name."""
-    name = start.removeprefix(b"\xef\xbb\xbf").partition(b":")[0]
+    name = start.removeprefix(b"\xef\xbb\xbf").splitlines()[0].partition(b":")[0] if start else b""
     return bool(start) and any(field.startswith(name) for field in _EVENT_STREAM_FIELDS)
 
 

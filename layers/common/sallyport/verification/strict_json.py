@@ -5,12 +5,16 @@ a way around every check made between them.
 """
 
 import json
+import re
 from typing import Any, NoReturn
 
 from sallyport.errors import InvalidJsonError
 
 MAX_DEPTH = 64
+MAX_VALUES = 400_000
 _MAX_NUMBER_LENGTH = 64
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class _RefusedError(Exception):
@@ -19,6 +23,7 @@ class _RefusedError(Exception):
 
 def parse_strict(text: str) -> Any:
     """Parse one JSON value. Raises `InvalidJsonError`; its message repeats nothing of the text."""
+    _check_structure(text)
     try:
         text.encode()
         value = json.loads(
@@ -38,9 +43,30 @@ def parse_strict(text: str) -> Any:
         raise InvalidJsonError("The request body isn't valid UTF-8.") from None
     except RecursionError:
         raise InvalidJsonError("The request body is nested too deeply.") from None
+    if _SURROGATE_ESCAPE.search(text) is not None:
+        _check_surrogates(value)
     if text.count("{") + text.count("[") > MAX_DEPTH and _deeper_than(value, MAX_DEPTH):
         raise InvalidJsonError(f"The request body is nested more than {MAX_DEPTH} levels deep.")
     return value
+
+
+def _check_structure(text: str) -> None:
+    """Refuse a body of very many small values, which takes fifty times its own size in memory."""
+    if _count(text) > MAX_VALUES and _count(_STRING.sub("", text)) > MAX_VALUES:
+        raise InvalidJsonError(f"The request body has more than {MAX_VALUES} values.")
+
+
+def _count(text: str) -> int:
+    """Give a number that is at least that of the values: braces count thrice, for objects take the most memory."""
+    return text.count(",") + text.count("[") + 3 * text.count("{")
+
+
+def _check_surrogates(value: Any) -> None:
+    """RFC 7493, section 2.1: half a surrogate pair is no character, and can't be written as UTF-8."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise InvalidJsonError("The request body has half a surrogate pair in a string.") from None
 
 
 def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

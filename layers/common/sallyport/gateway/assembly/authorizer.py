@@ -9,11 +9,20 @@ from sallyport.adapters.dynamodb_keys import DynamoDbKeyStore
 from sallyport.gateway.assembly.environment import Environ, make_aws_client, make_logger
 from sallyport.gateway.authorize import Authorizer, JwtVerifier, Verifiers
 from sallyport.identity.api_keys import ApiKeyVerifier
+from sallyport.observability.log import LEVELS
 from sallyport.policy.parameters import AuthorizerSettings, ConfigurationError, read_authorizer_settings
 
 
 def authorizer(environ: Environ) -> Authorizer:
-    """Make the authorizer. Raises `ConfigurationError`."""
+    """Make the authorizer. Raises `ConfigurationError`, and has the alarm told: nobody can call."""
+    try:
+        return _authorizer(environ)
+    except ConfigurationError:
+        make_logger(environ, LEVELS["INFO"]).metric("AuthorizerFailure", 1)
+        raise
+
+
+def _authorizer(environ: Environ) -> Authorizer:
     settings = read_authorizer_settings(environ)
     logger = make_logger(environ, settings.log_level)
     lists = AccessLists(allow=_networks("IP_ALLOW", settings.ip_allow), deny=_networks("IP_DENY", settings.ip_deny))

@@ -10,7 +10,7 @@ from sallyport.adapters.secrets_manager import CachedSecret
 from sallyport.adapters.upstream_http import HttpTransport
 from sallyport.errors import SecretUnavailableError
 from sallyport.gateway.assembly.environment import Environ, make_aws_client, make_logger
-from sallyport.gateway.provider_route import Operation, ProviderRoute, Rooms
+from sallyport.gateway.provider_route import NoSecret, Operation, ProviderRoute, Rooms, Secret
 from sallyport.limits.admission import Admission
 from sallyport.limits.memory import MemoryCounterStore
 from sallyport.limits.sliding import SlidingLimiter
@@ -62,13 +62,13 @@ def _admission(environ: Environ, settings: RouterSettings, logger: Logger) -> Ad
     )
 
 
-def _secret(environ: Environ, name: str) -> Callable[[], str]:
+def _secret(environ: Environ, name: str) -> Secret:
     if not name:
-        return lambda: ""
+        return NoSecret()
     secret = CachedSecret(make_aws_client(SECRETS_MANAGER, environ), name)
     with suppress(SecretUnavailableError):  # a request will ask again, and tell its client
         secret.read()
-    return secret.read
+    return secret
 
 
 def _now_ms() -> int:
