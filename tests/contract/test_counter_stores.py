@@ -1,6 +1,6 @@
 """Every counter store, under one suite: in memory, and DynamoDB's through the slim client and through boto3."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import boto3
@@ -11,7 +11,8 @@ from sallyport.adapters.aws_client import DYNAMODB, AwsClient, AwsError
 from sallyport.adapters.dynamodb_counters import DynamoDbCounterStore
 from sallyport.limits.memory import MemoryCounterStore
 from sallyport.limits.rules import LimitRule
-from sallyport.limits.sliding import CounterStore, SlidingLimiter, StoreError
+from sallyport.limits.sliding import Charge, ChargeOutcome, CounterStore, SlidingLimiter, StoreError
+from sallyport.limits.window import Counters
 from tests.support.aws import COUNTERS_TABLE, LOCAL_AWS, Emulator
 
 MINUTE = LimitRule("key", "requests", 3, 60)
@@ -141,6 +142,27 @@ def test_a_store_that_never_settles_is_given_up_after_three_tries(clock: Clock) 
     with pytest.raises(StoreError):
         limiter.admit("key#a", [MINUTE])
     assert len(tries) == 3
+
+
+class ScriptedStore:
+    """Refuses every charge, and tells in turn how the counters stand."""
+
+    def __init__(self, *counters: Counters) -> None:
+        self._counters = list(counters)
+
+    def charge(self, key: str, charges: Sequence[Charge], expires_at_s: int) -> ChargeOutcome:
+        return ChargeOutcome(charged=False, counters={MINUTE.name: self._counters.pop(0)})
+
+
+def test_a_window_that_filled_up_during_the_tries_is_a_refusal_and_no_store_failure(clock: Clock) -> None:
+    now = START_MS // 60_000
+    store = ScriptedStore(Counters(now - 1, 1, 0), Counters(now, 1, 1), Counters(now, 3, 1))
+    assert not SlidingLimiter(store, clock).admit("key#a", [MINUTE]).admitted
+
+
+@pytest.mark.parametrize("limit", [0, -5])
+def test_a_limit_of_nothing_admits_nobody(store: CounterStore, clock: Clock, limit: int) -> None:
+    assert admitted(SlidingLimiter(store, clock), 3, MINUTE._replace(limit=limit)) == 0
 
 
 def test_an_admission_takes_one_write(emulator: Emulator, clock: Clock) -> None:

@@ -9,9 +9,10 @@ import pytest
 
 from sallyport.gateway.assembly.authorizer import authorizer
 from sallyport.gateway.authorize import Authorizer
+from sallyport.gateway.entry import Entry
 from sallyport.identity.api_keys import NewKey, mint
 from sallyport.policy.parameters import ConfigurationError
-from sallyport.runtime.errors import InvocationRefused
+from sallyport.runtime.errors import Fault, InvocationRefused, describe
 from tests.support import issuer
 from tests.support.aws import CONFIG_TABLE, LOCAL_AWS, Emulator
 from tests.support.events import Context, authorizer_event
@@ -229,3 +230,13 @@ def test_neither_key_nor_token_reaches_the_log(
 def test_a_broken_configuration_does_not_start_and_says_where(changes: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         make("http://127.0.0.1:1", **changes)
+
+
+def test_a_function_that_cannot_start_tells_the_operator_why_and_rings_the_alarm(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    entry = Entry(authorizer)
+    with pytest.raises(Fault, match="SALLYPORT_CONFIG_TABLE: must be set") as caught:
+        entry.init({**LOCAL_AWS})
+    assert describe(caught.value)["errorMessage"] == "SALLYPORT_CONFIG_TABLE: must be set"
+    assert '"AuthorizerFailure": 1' in capsys.readouterr().out

@@ -189,6 +189,13 @@ def test_a_stream_that_is_cut_ends_with_an_error_event_in_openais_shape(
     assert (line["code"], line["complete"]) == ("upstream_interrupted", False)
 
 
+def test_half_an_event_is_dropped_when_the_stream_is_cut(gateway: Gateway) -> None:
+    gateway.upstream.chunks, gateway.upstream.cut = [EVENTS[0], b'data: {"n": '], True
+    answered = gateway.post({**CHAT, "stream": True})
+    assert answered.body == EVENTS[0]
+    assert json.loads(answered.in_band.removeprefix(b"data: "))["error"]["code"] == "upstream_interrupted"
+
+
 @pytest.mark.parametrize(
     ("options", "status", "code"),
     [
@@ -293,7 +300,7 @@ def test_a_stream_that_is_no_event_stream_is_invalid(gateway: Gateway, chunks: l
 
 
 @pytest.mark.parametrize(
-    "start", [b"\xef\xbb\xbfdata: 1\n\n", b": hello\n\n", b"\n\ndata: 1\n\n", b"ev", b"retry: 5\n\n"]
+    "start", [b"\xef\xbb\xbfdata: 1\n\n", b": hello\n\n", b"\n\ndata: 1\n\n", b"data\n\n", b"retry: 5\n\n"]
 )
 def test_an_event_stream_may_begin_in_any_way_that_the_standard_has(gateway: Gateway, start: bytes) -> None:
     gateway.upstream.chunks = [start, b"data: [DONE]\n\n"]
@@ -358,6 +365,33 @@ def test_a_secret_that_cannot_be_read_is_503_and_charges_nothing(make: Any, stor
     answered = make(SALLYPORT_UPSTREAM_SECRET="stack/missing").post(CHAT)
     assert (answered.status, answered.code) == (503, "upstream_secret_unavailable")
     assert store.dynamodb.scan(TableName=COUNTERS_TABLE)["Count"] == 0
+
+
+def test_a_credential_that_the_upstream_refuses_is_read_anew(make: Any, store: Emulator) -> None:
+    store.secrets.create_secret(Name="stack/rotated", SecretString="sk-old")
+    gateway = make(SALLYPORT_UPSTREAM_SECRET="stack/rotated")
+    store.secrets.put_secret_value(SecretId="stack/rotated", SecretString="sk-new")
+    gateway.upstream.status = 401
+    assert gateway.post(CHAT).code == "upstream_credentials_rejected"
+    gateway.upstream.status = 200
+    assert gateway.post(CHAT).status == 200
+    sent = [request.headers["authorization"] for request in gateway.upstream.received]
+    assert sent == ["Bearer sk-old", "Bearer sk-new"]
+
+
+def test_a_text_that_names_no_model_does_not_reach_the_log(
+    gateway: Gateway, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gateway.post({**CHAT, "model": "tell me a secret"})
+    assert "secret" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("value", ["x" * 2000, "caf\u00e9"])
+def test_an_upstreams_header_that_could_spoil_the_answer_is_left_out(gateway: Gateway, value: str) -> None:
+    gateway.upstream.headers["openai_model"] = value
+    answered = gateway.post(CHAT)
+    assert answered.status == 200
+    assert "openai-model" not in answered.headers
 
 
 def test_one_line_is_logged_without_content_or_secrets(gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:

@@ -211,3 +211,61 @@ def test_the_deadline_ends_a_stream_that_goes_on() -> None:
 )
 def test_an_answer_that_can_be_read_in_two_ways_is_invalid(head: bytes) -> None:
     failing_with(UpstreamInvalidResponseError, serve(lambda _, peer: peer.send(head), []))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n"other"',
+        b'HTTP/1.1 204 No Content\r\ncontent-length: 7\r\n\r\n"other"',
+        CHUNKED + b'2\r\n{}\r\n0\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n"other"',
+    ],
+)
+def test_what_follows_an_answer_is_never_taken_for_the_next_one(answer: bytes) -> None:
+    with ScriptedServer(serve(lambda _, peer: peer.send(answer), [])) as server:
+        transport = transport_to(server.url)
+        for _ in range(3):
+            assert body_of(transport.send(REQUEST, plenty)) in {b"{}", b""}
+        assert server.connections == 3
+
+
+@pytest.mark.parametrize("start", [b"HTTP/1.1 200 OK\r\nx: ", CHUNKED + b"1", CHUNKED + b"0\r\nx: "])
+def test_the_deadline_is_asked_for_before_every_wait(start: bytes) -> None:
+    left = [9.0, 9.0, 9.0]
+
+    def answer(_: Received, peer: Peer) -> None:
+        peer.send(start)
+        peer.wait_closed()
+
+    with ScriptedServer(serve(answer, [])) as server:
+        with pytest.raises(DeadlineExceededError):
+            body_of(transport_to(server.url).send(REQUEST, lambda: left.pop() if left else 0.0))
+
+
+def test_a_request_is_not_repeated_once_a_byte_of_an_answer_has_come() -> None:
+    received: list[Received] = []
+
+    def script(peer: Peer) -> None:
+        for answer in (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", b"HTTP/1.1 200 O"):
+            request = peer.read()
+            assert request is not None
+            received.append(request)
+            peer.send(answer)
+
+    with ScriptedServer(script) as server:
+        transport = transport_to(server.url)
+        body_of(transport.send(REQUEST, plenty))
+        with pytest.raises(UpstreamInvalidResponseError):
+            transport.send(REQUEST, plenty)
+    assert len(received) == 2
+
+
+def test_an_answer_to_a_body_that_was_not_read_is_heard() -> None:
+    def script(peer: Peer) -> None:
+        peer.answer(413, b"{}")
+        peer.close()
+
+    large = REQUEST._replace(body=b"x" * 5_000_000)
+    with ScriptedServer(script) as server:
+        response = transport_to(server.url).send(large, plenty)
+        assert (response.status, body_of(response)) == (413, b"{}")

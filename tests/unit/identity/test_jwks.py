@@ -87,6 +87,8 @@ def test_an_issuer_that_was_never_up_is_an_error_each_time_and_a_fetch_seldom(is
         {"d": "AQAB"},
         {"kty": "oct", "k": "c2VjcmV0"},
         {"kid": 7},
+        {"kty": ["RSA"]},
+        {"kty": None},
     ],
 )
 def test_a_key_that_is_not_for_checking_signatures_is_left_out(changes: dict[str, Any]) -> None:

@@ -53,6 +53,10 @@ def test_any_text_is_read_as_json_reads_it_or_refused(text: str) -> None:
         '[{"b": {"a": 1, "a": 1}}]',
         "\ufeff{}",
         '"\ud800"',
+        r'"\ud83d"',
+        r'{"\uDC00": 1}',
+        "[" + "{}," * 150_000 + "1]",
+        "[" + "1," * 450_000 + "1]",
         "[" * 100_000,
         '{"a":' * 20_000,
         "[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1),
@@ -66,6 +70,15 @@ def test_what_is_not_strict_json_is_refused(text: str) -> None:
 
 def test_the_deepest_permitted_value_is_read() -> None:
     assert parse_strict("[" * MAX_DEPTH + "]" * MAX_DEPTH)
+
+
+def test_a_whole_surrogate_pair_is_a_character() -> None:
+    assert parse_strict(r'"\ud83d\ude00"') == "\U0001f600"
+
+
+def test_a_long_prompt_may_have_any_number_of_braces() -> None:
+    prompt = '{[,\\"' * 200_000
+    assert parse_strict(json.dumps({"content": prompt}))["content"] == prompt
 
 
 def test_many_shallow_brackets_are_not_deep() -> None:

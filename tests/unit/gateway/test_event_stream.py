@@ -1,0 +1,41 @@
+"""Event streams on their way through."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sallyport.gateway.event_stream import MAX_HELD_BYTES, whole_events
+
+LINES = st.sampled_from([b"data: 1", b"data: {}", b"event: x", b": note", b""])
+STREAMS = st.tuples(st.lists(LINES, max_size=12), st.sampled_from([b"\n", b"\r\n", b"\r"])).map(
+    lambda parts: b"".join(line + parts[1] for line in parts[0])
+)
+
+
+@given(STREAMS, st.lists(st.integers(1, 9), max_size=20))
+def test_any_chunking_gives_the_same_bytes(stream: bytes, sizes: list[int]) -> None:
+    chunks, rest = [], stream
+    for size in sizes:
+        chunks.append(rest[:size])
+        rest = rest[size:]
+    assert b"".join(whole_events([*chunks, rest])) == stream
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_an_event_goes_as_soon_as_it_is_whole(end: bytes) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b"data: 1" + end
+        yield end + b"data: 2"
+        raise ConnectionError
+
+    events = whole_events(chunks())
+    assert next(events) == b"data: 1" + end + end
+    with pytest.raises(ConnectionError):
+        next(events)
+
+
+def test_what_is_too_long_to_be_held_is_passed_on() -> None:
+    long = b"data: " + b"x" * MAX_HELD_BYTES
+    assert list(whole_events([long, b"y"])) == [long, b"y"]
