@@ -20,6 +20,7 @@ class SocketReader:
     def __init__(self, source: socket.socket) -> None:
         self._source = source
         self._buffer = b""
+        self._space = memoryview(bytearray(RECEIVE_BYTES))
         self.received = 0
         self.wait: Wait = lambda: 0.0
 
@@ -44,10 +45,10 @@ class SocketReader:
 
     def _receive(self) -> bool:
         self._source.settimeout(self.wait())
-        data = self._source.recv(RECEIVE_BYTES)
-        self.received += len(data)
-        self._buffer += data
-        return bool(data)
+        count = self._source.recv_into(self._space)
+        self.received += count
+        self._buffer += self._space[:count]
+        return count > 0
 
     def _take(self, count: int) -> bytes:
         taken, self._buffer = self._buffer[:count], self._buffer[count:]
