@@ -1,0 +1,39 @@
+"""The chat route with its upstream and its store."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from sallyport.gateway.assembly.provider_route import provider_route
+from sallyport.gateway.provider_route import CHAT_COMPLETIONS
+from tests.functional.router.gateway import UPSTREAM_KEY, Gateway, MakeGateway, Upstream, environ
+from tests.support.aws import Emulator
+from tests.support.servers import ScriptedServer
+
+
+@pytest.fixture(scope="session")
+def upstream_secret(emulator: Emulator) -> str:
+    emulator.secrets.create_secret(Name="stack/openai", SecretString=UPSTREAM_KEY)
+    return UPSTREAM_KEY
+
+
+@pytest.fixture
+def store(emulator: Emulator, upstream_secret: str) -> Emulator:
+    emulator.empty_tables()
+    return emulator
+
+
+@pytest.fixture
+def make(store: Emulator) -> Iterator[MakeGateway]:
+    upstream = Upstream()
+    with ScriptedServer(upstream) as server:
+
+        def start(**changes: str) -> Gateway:
+            return Gateway(provider_route(CHAT_COMPLETIONS)(environ(store, server.url, **changes)), upstream)
+
+        yield start
+
+
+@pytest.fixture
+def gateway(make: MakeGateway) -> Gateway:
+    return make()
