@@ -12,19 +12,19 @@ from hypothesis import strategies as st
 
 from sallyport.identity.credentials import CredentialRefusedError
 from sallyport.identity.jwks import KeySet, KeySourceError
-from sallyport.identity.tokens import LEEWAY_S, TokenRules, TokenVerifier
+from sallyport.identity.tokens import LEEWAY_S, TokenVerifier
+from sallyport.policy.parameters import JwtSettings
 from tests.support import issuer
 from tests.support.issuer import AUDIENCE, EC_KEY, ED_KEY, ISSUER, OTHER_RSA_KEY, RSA_KEY, SHORT_RSA_KEY, claims, token
 
-RULES = TokenRules(
+RULES = JwtSettings(
     issuer=ISSUER,
     audiences=(AUDIENCE,),
     algorithms=("RS256", "PS256", "ES256", "EdDSA"),
+    jwks_url="https://issuer.example.com/jwks.json",
     tenant_claim="tenant",
     subject_claim="sub",
     scopes_claim="scope",
-    default_scopes=("chat",),
-    residency=("eu-central-1",),
 )
 
 
@@ -38,9 +38,10 @@ class FixedSource:
         return self.document
 
 
-def verifier(rules: TokenRules = RULES, document: bytes | None = None) -> TokenVerifier:
+def verifier(rules: JwtSettings = RULES, document: bytes | None = None) -> TokenVerifier:
     source = FixedSource(document if document is not None else issuer.document())
-    return TokenVerifier(rules, KeySet(source, time.monotonic))
+    keys = KeySet(source, time.monotonic)
+    return TokenVerifier(rules, keys, default_scopes=("chat",), residency=("eu-central-1",))
 
 
 def refusal(text: str, **options: Any) -> str:

@@ -8,35 +8,28 @@ import binascii
 import json
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from sallyport.identity.credentials import CredentialRefusedError
 from sallyport.identity.jwks import KeySet
 from sallyport.identity.principal import Principal, is_subject, is_tenant, parse_words
+from sallyport.policy.parameters import JwtSettings
 
 LEEWAY_S = 30
 _MAX_HEADER_LENGTH = 2048
 
 
-class TokenRules(NamedTuple):
-    """What a token must be. `scopes_claim` empty: no claim is read, every token has `default_scopes`."""
-
-    issuer: str
-    audiences: tuple[str, ...]
-    algorithms: tuple[str, ...]
-    tenant_claim: str
-    subject_claim: str
-    scopes_claim: str
-    default_scopes: tuple[str, ...]
-    residency: tuple[str, ...]
-
-
 class TokenVerifier:
     """Checks a JWT of one issuer."""
 
-    def __init__(self, rules: TokenRules, keys: KeySet) -> None:
+    def __init__(
+        self, rules: JwtSettings, keys: KeySet, *, default_scopes: tuple[str, ...], residency: tuple[str, ...]
+    ) -> None:
+        """Take the issuer's rules, the scopes of a token that names none, and the regions of every token."""
         self._rules = rules
         self._keys = keys
+        self._default_scopes = default_scopes
+        self._residency = residency
 
     def verify(self, token: str) -> Principal:
         """Give the token's principal.
@@ -82,14 +75,14 @@ class TokenVerifier:
             key_id="",
             scopes=self._scopes(claims),
             models=(),
-            residency=rules.residency,
+            residency=self._residency,
         )
 
     def _scopes(self, claims: Mapping[str, Any]) -> tuple[str, ...]:
         """RFC 8693, section 4.2: a space-separated string; several identity providers send a list."""
         claim = claims.get(self._rules.scopes_claim) if self._rules.scopes_claim else None
         if claim is None:
-            return self._rules.default_scopes
+            return self._default_scopes
         words = claim if isinstance(claim, list) else [claim]
         if not all(isinstance(word, str) for word in words):
             raise CredentialRefusedError("token_scopes_malformed")

@@ -22,7 +22,7 @@ class ConfigurationError(Exception):
 
 
 class JwtSettings(NamedTuple):
-    """One issuer of JWTs."""
+    """One issuer of JWTs. `scopes_claim` empty: no claim is read, every token has the default scopes."""
 
     issuer: str
     audiences: tuple[str, ...]

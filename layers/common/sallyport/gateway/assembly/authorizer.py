@@ -42,19 +42,10 @@ def _token_verifier(settings: AuthorizerSettings) -> JwtVerifier | None:
         return None
     from sallyport.adapters.jwks_http import HttpKeySource  # noqa: PLC0415 - only a stack with an issuer pays for it
     from sallyport.identity.jwks import KeySet  # noqa: PLC0415
-    from sallyport.identity.tokens import TokenRules, TokenVerifier  # noqa: PLC0415
+    from sallyport.identity.tokens import TokenVerifier  # noqa: PLC0415
 
-    rules = TokenRules(
-        issuer=jwt.issuer,
-        audiences=jwt.audiences,
-        algorithms=jwt.algorithms,
-        tenant_claim=jwt.tenant_claim,
-        subject_claim=jwt.subject_claim,
-        scopes_claim=jwt.scopes_claim,
-        default_scopes=settings.default_scopes,
-        residency=settings.default_residency,
-    )
-    return TokenVerifier(rules, KeySet(HttpKeySource(jwt.jwks_url), time.monotonic))
+    keys = KeySet(HttpKeySource(jwt.jwks_url), time.monotonic)
+    return TokenVerifier(jwt, keys, default_scopes=settings.default_scopes, residency=settings.default_residency)
 
 
 def _networks(name: str, networks: tuple[str, ...]) -> NetworkSet:
