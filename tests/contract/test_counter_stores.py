@@ -1,6 +1,8 @@
 """Every counter store, under one suite: in memory, and DynamoDB's through the slim client and through boto3."""
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import boto3
@@ -163,6 +165,28 @@ def test_a_window_that_filled_up_during_the_tries_is_a_refusal_and_no_store_fail
 @pytest.mark.parametrize("limit", [0, -5])
 def test_a_limit_of_nothing_admits_nobody(store: CounterStore, clock: Clock, limit: int) -> None:
     assert admitted(SlidingLimiter(store, clock), 3, MINUTE._replace(limit=limit)) == 0
+
+
+@pytest.mark.parametrize("used_before", [0, 1])
+def test_callers_at_once_share_a_limit_exactly(emulator: Emulator, clock: Clock, used_before: int) -> None:
+    """Each has a client and a memory of its own, as processes do; with a use in the window before, all roll at once."""
+    emulator.empty_tables()
+    environ = {**LOCAL_AWS, "AWS_ENDPOINT_URL": emulator.url}
+    rule = MINUTE._replace(limit=20)
+    together = threading.Barrier(8)
+
+    def limiter() -> SlidingLimiter:
+        return SlidingLimiter(DynamoDbCounterStore(AwsClient(DYNAMODB, environ), COUNTERS_TABLE), clock)
+
+    def call(_: int) -> int:
+        cold = limiter()
+        together.wait(30)
+        return sum(cold.admit("key#a", [rule]).admitted for _ in range(8))
+
+    admitted(limiter(), used_before, rule)
+    clock.now_ms += 60_000 if used_before else 0
+    with ThreadPoolExecutor(8) as callers:
+        assert sum(callers.map(call, range(8))) == 20 - used_before
 
 
 def test_an_admission_takes_one_write(emulator: Emulator, clock: Clock) -> None:
