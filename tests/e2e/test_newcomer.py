@@ -40,7 +40,7 @@ def test_the_curl_line_works_as_pasted(stack: LocalStack) -> None:
 
 
 def test_the_python_block_works_as_pasted(stack: LocalStack) -> None:
-    assert run([sys.executable, "-c", printed_block(stack, "import os")]) == "Hello, world!"
+    assert run([sys.executable, "-c", printed_block(stack, "from openai")]) == "Hello, world!"
 
 
 def test_a_key_made_by_the_printed_command_works_as_pasted() -> None:

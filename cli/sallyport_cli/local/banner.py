@@ -33,7 +33,8 @@ def _curl(url: str, key: str, model: str) -> Iterable[str]:
 
 def _python(url: str, key: str, model: str) -> Iterable[str]:
     """Not indented: Python takes no block that is."""
-    yield "import os"
+    if not key.startswith('"'):
+        yield "import os"
     yield "from openai import OpenAI"
     yield f'client = OpenAI(base_url="{url}/v1", api_key={key})'
     yield f'stream = client.chat.completions.create(model="{model}", stream=True,'
