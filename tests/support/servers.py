@@ -1,6 +1,7 @@
 """A server on loopback whose every byte the test decides: real sockets, no patches."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,6 +24,12 @@ class Peer:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._file = connection.makefile("rb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
 
     def read(self) -> Received | None:
         """Give the next request, None if the client has closed."""
@@ -68,8 +75,13 @@ class ScriptedServer:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._threads: list[threading.Thread] = []
         self._accepted: list[socket.socket] = []
+        self._tls: ssl.SSLContext | None = None
         self.connections = 0
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def secure_with(self, context: ssl.SSLContext) -> None:
+        """Speak TLS on every connection; one whose handshake fails is dropped."""
+        self._tls = context
 
     def __enter__(self) -> Self:
         self._acceptor = threading.Thread(target=self._accept, daemon=True)
@@ -99,10 +111,11 @@ class ScriptedServer:
             thread.start()
 
     def _run(self, connection: socket.socket) -> None:
-        peer = Peer(connection)
         with suppress(OSError):  # the client may close first
-            self._script(peer)
-        peer.close()
+            peer = Peer(connection if self._tls is None else self._tls.wrap_socket(connection, server_side=True))
+            with peer:
+                self._script(peer)
+        connection.close()
 
 
 def serve(answer: Callable[[Received, Peer], None], received: list[Received]) -> Callable[[Peer], None]:
