@@ -61,7 +61,8 @@ def test_an_upstream_that_is_down_is_502(make: MakeGateway) -> None:
     assert (answered.status, answered.code) == (502, "upstream_unreachable")
 
 
-def test_an_upstream_that_is_silent_is_504(gateway: Gateway) -> None:
+def test_an_upstream_that_is_silent_is_504(make: MakeGateway) -> None:
+    gateway = make(SALLYPORT_UPSTREAM_IDLE_TIMEOUT_S="0.3")
     gateway.upstream.silent = True
     answered = gateway.post(CHAT)
     assert (answered.status, answered.code) == (504, "upstream_timeout")
