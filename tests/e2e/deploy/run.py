@@ -44,7 +44,7 @@ def main() -> int:
     with Ministack(interpreter, WORK) as aws:
         _deploy(aws)
         outputs = _outputs(aws)
-        key = _create_key(aws, outputs["ConfigTableName"])
+        key = _create_key(aws)
         return _report(_check(aws, _api_id(outputs["ApiUrl"]), key))
 
 
@@ -89,8 +89,8 @@ def _api_id(api_url: str) -> str:
     return host.partition(".")[0]
 
 
-def _create_key(aws: Ministack, table: str) -> str:
-    command = [str(BIN / "sallyport"), "keys", "create", "--tenant", "acme", "--name", "e2e", "--table", table]
+def _create_key(aws: Ministack) -> str:
+    command = [str(BIN / "sallyport"), "keys", "create", "--tenant", "acme", "--name", "e2e", "--stack", STACK]
     command += ["--endpoint-url", aws.url, "--region", "us-east-1", "--output", "json"]
     done = subprocess.run(command, env=aws.environ, capture_output=True, text=True, check=True)
     found = re.search(r"sp_[0-9A-Za-z]{16}_[0-9A-Za-z]{49}", done.stdout)
