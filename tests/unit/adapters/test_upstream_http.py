@@ -117,6 +117,16 @@ def test_a_connection_that_the_upstream_closed_is_made_anew() -> None:
         assert body_of(transport.send(REQUEST, plenty)) == b"{}"
 
 
+def test_a_burst_of_small_chunks_is_read_piece_by_piece() -> None:
+    def answer(_: Received, peer: Peer) -> None:
+        peer.send(CHUNKED + b"".join(b"5\r\n%05d\r\n" % number for number in range(50_000)) + b"0\r\n\r\n")
+
+    with ScriptedServer(serve(answer, [])) as server:
+        pieces = list(transport_to(server.url).send(REQUEST, plenty).chunks())
+    assert len(pieces) >= 50_000
+    assert b"".join(pieces) == b"".join(b"%05d" % number for number in range(50_000))
+
+
 def test_a_redirect_is_not_followed() -> None:
     received: list[Received] = []
     answer = serve(lambda _, peer: peer.answer(307, b"", location="http://127.0.0.1:1/"), received)

@@ -36,6 +36,11 @@ def test_an_event_goes_as_soon_as_it_is_whole(end: bytes) -> None:
         next(events)
 
 
+def test_many_small_pieces_of_a_long_event_are_held_together() -> None:
+    pieces = [b"data: ", *[b"x"] * 500_000, b"\n", b"\n", b": next"]
+    assert list(whole_events(pieces)) == [b"".join(pieces[:-1]), b": next"]
+
+
 def test_what_is_too_long_to_be_held_is_passed_on() -> None:
     long = b"data: " + b"x" * MAX_HELD_BYTES
     assert list(whole_events([long, b"y"])) == [long, b"y"]

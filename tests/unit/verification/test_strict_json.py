@@ -81,6 +81,12 @@ def test_a_long_prompt_may_have_any_number_of_braces() -> None:
     assert parse_strict(json.dumps({"content": prompt}))["content"] == prompt
 
 
+@pytest.mark.parametrize("end", ["", "\\", '"'])
+def test_an_endless_string_costs_no_more_than_its_length(end: str) -> None:
+    with pytest.raises(InvalidJsonError):
+        parse_strict("[" + "1," * 390_000 + '"' + '\\"' * 2_000_000 + end)
+
+
 def test_many_shallow_brackets_are_not_deep() -> None:
     assert len(parse_strict("[" + ",".join(["{}"] * 1000) + "]")) == 1000
 

@@ -20,6 +20,7 @@ class SocketReader:
     def __init__(self, source: socket.socket) -> None:
         self._source = source
         self._buffer = b""
+        self._start = 0
         self._space = memoryview(bytearray(RECEIVE_BYTES))
         self.received = 0
         self.wait: Wait = lambda: 0.0
@@ -27,29 +28,34 @@ class SocketReader:
     def readline(self, limit: int, /) -> bytes:
         """Give bytes up to a line's end, the limit, or the peer's end. Raises `OSError`, and what `wait` raises."""
         searched = 0
-        while (end := self._buffer.find(b"\n", searched)) < 0 and len(self._buffer) < limit:
-            searched = len(self._buffer)
+        while (end := self._buffer.find(b"\n", self._start + searched)) < 0 and self._held() < limit:
+            searched = self._held()
             if not self._receive():
                 break
-        return self._take(min(end + 1 if end >= 0 else len(self._buffer), limit))
+        return self._take(min(end + 1 - self._start if end >= 0 else self._held(), limit))
 
     def read1(self, limit: int, /) -> bytes:
         """Give what has come, waiting for at least one byte; none at the peer's end. Raises as `readline` does."""
-        if not self._buffer:
+        if not self._held():
             self._receive()
         return self._take(limit)
 
     def has_more(self) -> bool:
         """Say whether bytes are there that nobody has asked for."""
-        return bool(self._buffer) or (isinstance(self._source, ssl.SSLSocket) and self._source.pending() > 0)
+        return self._held() > 0 or (isinstance(self._source, ssl.SSLSocket) and self._source.pending() > 0)
+
+    def _held(self) -> int:
+        return len(self._buffer) - self._start
 
     def _receive(self) -> bool:
         self._source.settimeout(self.wait())
         count = self._source.recv_into(self._space)
         self.received += count
-        self._buffer += self._space[:count]
+        self._buffer, self._start = self._buffer[self._start :] + self._space[:count], 0
         return count > 0
 
     def _take(self, count: int) -> bytes:
-        taken, self._buffer = self._buffer[:count], self._buffer[count:]
+        """Take from the start, which moves: cutting the buffer would copy it for every small piece in it."""
+        taken = self._buffer[self._start : self._start + count]
+        self._start += len(taken)
         return taken

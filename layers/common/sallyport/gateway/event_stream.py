@@ -5,24 +5,34 @@ from collections.abc import Iterable, Iterator
 MAX_HELD_BYTES = 1_048_576
 """An event that is longer is passed on in pieces."""
 
+_BLANK_LINES = (b"\n\n", b"\n\r\n", b"\r\r")
+_OVERLAP = max(map(len, _BLANK_LINES)) - 1
+
 
 def whole_events(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Give a stream's bytes up to the last event that is whole, as soon as it is; at the end, what is left.
 
     No client can use half an event, and one that is followed by an error would be read together with it.
     """
-    held = b""
+    held: list[bytes] = []
+    size, tail = 0, b""
     for chunk in chunks:
-        held += chunk
-        end = _end_of_events(held) if len(held) < MAX_HELD_BYTES else len(held)
+        end = _end_of_events(tail, chunk)
+        if size + len(chunk) >= MAX_HELD_BYTES:
+            end = len(chunk)
         if end:
-            yield held[:end]
-            held = held[end:]
+            yield b"".join([*held, chunk[:end]])
+            held, size, tail, chunk = [], 0, b"", chunk[end:]  # noqa: PLW2901 - what is left of it
+        if chunk:
+            held.append(chunk)
+            size += len(chunk)
+            tail = (tail + chunk)[-_OVERLAP:]
     if held:
-        yield held
+        yield b"".join(held)
 
 
-def _end_of_events(data: bytes) -> int:
-    """Give where the last blank line ends, 0 if there is none; lines may end in LF, CR LF, or CR."""
-    ends = ((data.rfind(blank), len(blank)) for blank in (b"\n\n", b"\n\r\n", b"\r\r"))
-    return max(at + length if at >= 0 else 0 for at, length in ends)
+def _end_of_events(tail: bytes, chunk: bytes) -> int:
+    """Give where in `chunk` the last blank line ends, 0 if there is none; it may have begun in what came before."""
+    window = tail + chunk
+    ends = ((window.rfind(blank), len(blank)) for blank in _BLANK_LINES)  # lines end in LF, CR LF, or CR
+    return max(0, max(at + length if at >= 0 else 0 for at, length in ends) - len(tail))

@@ -13,7 +13,8 @@ from sallyport.errors import InvalidJsonError
 MAX_DEPTH = 64
 MAX_VALUES = 400_000
 _MAX_NUMBER_LENGTH = 64
-_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+"""A string, or what is left of one at the end; possessive, so that no text makes it look twice at a character."""
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
