@@ -75,7 +75,8 @@ def test_a_stream_that_is_no_event_stream_is_invalid(gateway: Gateway, chunks: l
 
 
 @pytest.mark.parametrize(
-    "start", [b"\xef\xbb\xbfdata: 1\n\n", b": hello\n\n", b"\n\ndata: 1\n\n", b"data\n\n", b"retry: 5\n\n"]
+    "start",
+    [b"\xef\xbb\xbfdata: 1\n\n", b": hello\n\n", b"\n\ndata: 1\n\n", b"data\n\n", b"\xef\xbb\xbf", b"retry: 5\n\n"],
 )
 def test_an_event_stream_may_begin_in_any_way_that_the_standard_has(gateway: Gateway, start: bytes) -> None:
     gateway.upstream.chunks = [start, b"data: [DONE]\n\n"]

@@ -122,7 +122,8 @@ def _is_returnable(value: str) -> bool:
 
 def _begins_event_stream(start: bytes) -> bool:
     """WHATWG HTML, section 9.2.5: a field's name, or a colon; a first chunk may end within the name."""
-    name = start.removeprefix(b"\xef\xbb\xbf").splitlines()[0].partition(b":")[0] if start else b""
+    lines = start.removeprefix(b"\xef\xbb\xbf").splitlines()
+    name = lines[0].partition(b":")[0] if lines else b""
     return bool(start) and any(field.startswith(name) for field in _EVENT_STREAM_FIELDS)
 
 
