@@ -108,18 +108,34 @@ class KeptConnection:
         return True
 
     def _connect(self, wait: Wait) -> SocketReader:
-        origin = self._origin
+        """Try each address in turn, TLS included, all within the connect timeout; looking up the name isn't bounded."""
+        origin, left = self._origin, within(min(self._connect_timeout_s, wait()))
         try:
-            # As bytes: a name as text loads the IDNA codec, and no configured host is other than ASCII.
-            address = (origin.host.encode("ascii"), origin.port)
-            connected = socket.create_connection(address, min(self._connect_timeout_s, wait()))  # type: ignore[arg-type]
-            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connected = _first_answering(origin, left)
             if origin.scheme == "https":
-                connected = _secured(connected, origin.host, min(self._connect_timeout_s, wait()))
+                connected = _secured(connected, origin.host, left)
         except OSError as error:
             raise NotConnectedError(type(error).__name__) from error
         self._socket, self._reader = connected, SocketReader(connected)
         return self._reader
+
+
+def _first_answering(origin: Url, left: Wait) -> socket.socket:
+    # As bytes: a name as text loads the IDNA codec, and no configured host is other than ASCII.
+    found = socket.getaddrinfo(origin.host.encode("ascii"), origin.port, type=socket.SOCK_STREAM)
+    failure: OSError = OSError("no address")
+    for family, kind, protocol, _, address in found:
+        connected = socket.socket(family, kind, protocol)
+        try:
+            connected.settimeout(left())
+            connected.connect(address)
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as error:
+            connected.close()
+            failure = error
+        else:
+            return connected
+    raise failure
 
 
 def within(timeout_s: float, monotonic: Callable[[], float] = time.monotonic) -> Wait:
@@ -135,9 +151,9 @@ def within(timeout_s: float, monotonic: Callable[[], float] = time.monotonic) ->
     return wait
 
 
-def _secured(connected: socket.socket, host: str, timeout_s: float) -> socket.socket:
+def _secured(connected: socket.socket, host: str, left: Wait) -> socket.socket:
     try:
-        connected.settimeout(timeout_s)
+        connected.settimeout(left())
         return _tls_context().wrap_socket(connected, server_hostname=host, suppress_ragged_eofs=False)
     except BaseException:
         connected.close()
