@@ -36,6 +36,30 @@ def test_an_event_goes_as_soon_as_it_is_whole(end: bytes) -> None:
         next(events)
 
 
+@pytest.mark.parametrize("keep_alive", [b": ping\n", b":\n", b": a\r\n: b\r\n"])
+def test_a_comment_that_keeps_a_stream_alive_is_not_held_back(keep_alive: bytes) -> None:
+    events = whole_events(iter([b"data: 1\n\n", keep_alive, b"data: 2", b"\n\n"]))
+    assert [next(events), next(events)] == [b"data: 1\n\n", keep_alive]
+    assert list(events) == [b"data: 2\n\n"]
+
+
+def test_a_comment_inside_an_event_stays_with_it() -> None:
+    assert list(whole_events([b"data: 1\n", b": note\n", b"data: 2\n\n"])) == [b"data: 1\n: note\ndata: 2\n\n"]
+
+
+def test_a_long_event_that_breaks_off_is_ended_before_the_error() -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b"data: " + b"x" * MAX_HELD_BYTES
+        yield b"yz"
+        raise ConnectionError
+
+    events = whole_events(chunks())
+    assert next(events).startswith(b"data: ")
+    assert next(events) == b"\n\n"
+    with pytest.raises(ConnectionError):
+        next(events)
+
+
 def test_many_small_pieces_of_a_long_event_are_held_together() -> None:
     pieces = [b"data: ", *[b"x"] * 500_000, b"\n", b"\n", b": next"]
     assert list(whole_events(pieces)) == [b"".join(pieces[:-1]), b": next"]
