@@ -119,7 +119,7 @@ def _client(service: str, region: str | None, endpoint_url: str | None) -> Any:
         return emulator_client(service, endpoint_url, region or "us-east-1")
     try:
         return boto3.session.Session().client(service, region_name=region, endpoint_url=endpoint_url)  # type: ignore[call-overload]
-    except BotoCoreError as error:
+    except (BotoCoreError, ValueError) as error:
         raise click.ClickException(str(error)) from None
 
 

@@ -17,7 +17,8 @@ def banner(url: str, stack: Stack, *, upstream: str, emulator: str, demo_key: st
     yield f"  AWS        {emulator}"
     yield f"  demo key   {demo_key or f'none: make one, and put it into {KEY_VARIABLE}, with'}"
     if demo_key is None:
-        yield f"    sallyport keys create --endpoint-url {emulator.split(maxsplit=1)[0]} --tenant demo --name me"
+        endpoint = f"--endpoint-url {emulator.split(maxsplit=1)[0]} --region {stack.region} --table ConfigTable"
+        yield f"    sallyport keys create {endpoint} --tenant demo --name me"
     yield ""
     yield from _curl(url, demo_key or f"${KEY_VARIABLE}", model)
     yield ""

@@ -18,8 +18,9 @@ SECRET_VARIABLE: Final = "SALLYPORT_UPSTREAM_SECRET"  # noqa: S105 - the name of
 
 def is_loopback(url: str) -> bool:
     """Whether a URL leads to this machine and no other."""
-    host = urlsplit(url).hostname or ""
+    host = ""
     try:
+        host = urlsplit(url).hostname or ""
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
