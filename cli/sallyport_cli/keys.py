@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from sallyport_cli.key_items import ALL_SCOPES, KeyGrant, create_key
-from sallyport_cli.local.emulated_data import emulator_client, is_loopback
+from sallyport_cli.target import Target, target_options
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-CONFIG_TABLE: Final = "ConfigTable"
 _UNIT_SECONDS: Final = {"m": 60, "h": 3600, "d": 86_400}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,127}")
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}")
@@ -36,10 +35,7 @@ def keys() -> None:
 @click.option("--residency", default="", metavar="R1,R2", help="Regions its data may reach.  [default: the stack's]")
 @click.option("--requests-per-minute", type=click.IntRange(1, 1_000_000), help="[default: the stack's]")
 @click.option("--expires-in", metavar="90d", help="Days (d), hours (h) or minutes (m).  [default: never]")
-@click.option("--table", help="Name of the config table.  [default, with an emulator: ConfigTable]")
-@click.option("--stack", help="Name of the stack; its config table is looked up.")
-@click.option("--region", help="[default: the AWS configuration's]")
-@click.option("--endpoint-url", help="An emulator's URL, instead of AWS.")
+@target_options
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def create(
     *,
@@ -68,8 +64,9 @@ def create(
         requests_per_minute=requests_per_minute,
         not_after=_expiry(expires_in),
     )
-    target = _find_table(table, stack, region, endpoint_url)
-    _show(_create(_client("dynamodb", region, endpoint_url), target, grant), grant, output)
+    target = Target(stack, table, region, endpoint_url)
+    config_table = target.config_table()
+    _show(_create(target.client("dynamodb"), config_table, grant), grant, output)
 
 
 def _create(client: DynamoDBClient, table: str, grant: KeyGrant) -> dict[str, Any]:
@@ -89,38 +86,6 @@ def _show(made: dict[str, Any], grant: KeyGrant, output: str) -> None:
         return
     print(made["key"])
     click.echo(f"key {made['key_id']} of {grant.tenant}, expires: {expires or 'never'}. Not shown again.", err=True)
-
-
-def _find_table(table: str | None, stack: str | None, region: str | None, endpoint_url: str | None) -> str:
-    if table is None and stack is None and endpoint_url and is_loopback(endpoint_url):
-        return CONFIG_TABLE  # as `sallyport local` and `sallyport emulator` name it
-    if (table is None) == (stack is None):
-        raise click.UsageError("give --table or --stack")
-    if table is not None:
-        return table
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - boto3 is heavy
-    from botocore.parsers import ResponseParserError  # noqa: PLC0415 - the same
-
-    try:
-        client = _client("cloudformation", region, endpoint_url)
-        found = client.describe_stack_resource(StackName=stack, LogicalResourceId=CONFIG_TABLE)
-    except (BotoCoreError, ClientError, ResponseParserError) as error:
-        reason = "that endpoint has no CloudFormation" if isinstance(error, ResponseParserError) else str(error)
-        raise click.ClickException(f"stack {stack}: {reason}") from None
-    return str(found["StackResourceDetail"]["PhysicalResourceId"])
-
-
-def _client(service: str, region: str | None, endpoint_url: str | None) -> Any:
-    """A client of AWS with the user's own configuration, or of an emulator on this machine, which needs none."""
-    import boto3  # noqa: PLC0415 - half a second that --help needn't cost
-    from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - the same
-
-    if endpoint_url and is_loopback(endpoint_url):
-        return emulator_client(service, endpoint_url, region or "us-east-1")
-    try:
-        return boto3.session.Session().client(service, region_name=region, endpoint_url=endpoint_url)  # type: ignore[call-overload]
-    except (BotoCoreError, ValueError) as error:
-        raise click.ClickException(str(error)) from None
 
 
 def _checked(option: str, value: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sallyport.identity.principal import Principal, to_context
 
-ACME = Principal("api_key", "acme", "demo", "KeyId00000000001", ("chat", "embeddings", "models"), (), ("us-east-1",))
+ACME = Principal("api_key", "acme", "demo", "KeyId00000000001", ("chat", "embeddings", "models"), None, ("us-east-1",))
 REQUEST_ID = "b0a1c2d3-0000-4000-8000-000000000001"
 
 

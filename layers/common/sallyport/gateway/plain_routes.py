@@ -71,8 +71,8 @@ def list_models(settings: PlainSettings) -> Answer:
         record.note_principal(principal)
         if "models" not in principal.scopes:
             raise InsufficientScopeError("This credential lacks the scope 'models'.")
-        configured = settings.models or principal.models
-        visible = [model for model in configured if not principal.models or model in principal.models]
+        permitted = principal.models
+        visible = [model for model in settings.models or permitted or () if permitted is None or model in permitted]
         if "model" not in request.path_parameters:
             return {"object": "list", "data": [_model(model) for model in visible]}
         model = unquote(request.path_parameters["model"])  # a REST API leaves a path as it came

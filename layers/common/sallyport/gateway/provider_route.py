@@ -169,7 +169,7 @@ class _Exchange:
     def _check_model(self, model: str, principal: Principal) -> None:
         if self._rooms.models and model not in self._rooms.models:
             raise ModelNotFoundError("This model does not exist, or you do not have access to it.", param="model")
-        if principal.models and model not in principal.models:
+        if principal.models is not None and model not in principal.models:
             raise ModelNotAllowedError("This credential may not use this model.", param="model")
 
     def _admit(self, principal: Principal) -> None:
@@ -251,7 +251,7 @@ def _loggable(model: str) -> str | None:
 
 
 def limited_member(principal: Principal) -> str:
-    """Name whom a per-key limit counts: the key, or for a JWT its tenant and subject."""
+    """Name whom a per-key limit counts: the key and those it was rotated into, or for a JWT its tenant and subject."""
     if principal.key_id:
-        return f"key#{principal.key_id}"
+        return f"key#{principal.key_family or principal.key_id}"
     return f"subject#{principal.tenant}#{principal.subject}"

@@ -8,6 +8,8 @@ from typing import NamedTuple
 CONTEXT_VERSION = 1
 MAX_CONTEXT_BYTES = 8192
 """API Gateway refuses a larger authorizer answer."""
+NO_MODEL = "-"
+"""Stands in the context for a principal that may use no model."""
 
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}")
@@ -19,17 +21,41 @@ class ContextRefusedError(Exception):
     """The authorizer's context is missing, of a version that isn't understood, or broken."""
 
 
+class Identity(NamedTuple):
+    """What a credential says of its holder, before the tenant's rules. `method`: `api_key` or `jwt`.
+
+    None for `models`: every model; for `residency`: the tenant's or the default one. `allow`: networks that the
+    credential may be used from, none: any. `key_family`: the first key of those rotated into one another, which share
+    one limit.
+    """
+
+    method: str
+    tenant: str
+    subject: str
+    scopes: tuple[str, ...]
+    key_id: str = ""
+    key_family: str = ""
+    models: tuple[str, ...] | None = None
+    residency: tuple[str, ...] | None = None
+    requests_per_minute: int | None = None
+    allow: tuple[str, ...] = ()
+
+
 class Principal(NamedTuple):
-    """Who is calling. No `models`: every model. `residency`: the regions the caller's data may go to; none: nowhere."""
+    """Who is calling, and what is allowed. `residency`: the regions the caller's data may go to; none: nowhere.
+
+    `models`: None is every model, an empty tuple is none.
+    """
 
     method: str
     tenant: str
     subject: str
     key_id: str
     scopes: tuple[str, ...]
-    models: tuple[str, ...]
+    models: tuple[str, ...] | None
     residency: tuple[str, ...]
     requests_per_minute: int | None = None
+    key_family: str = ""
 
 
 def is_tenant(text: str) -> bool:
@@ -69,10 +95,12 @@ def to_context(principal: Principal) -> dict[str, str]:
         "subject": principal.subject,
         "key_id": principal.key_id,
         "scopes": " ".join(principal.scopes),
-        "models": ",".join(principal.models),
+        "models": _write_models(principal.models),
         "residency": ",".join(principal.residency),
         "limits": json.dumps(_limits(principal), separators=(",", ":")),
     }
+    if principal.key_family:
+        context["key_family"] = principal.key_family
     if len(json.dumps(context)) > MAX_CONTEXT_BYTES:
         raise ValueError("the principal's context is over API Gateway's 8 KB")
     return context
@@ -93,15 +121,27 @@ def from_context(context: Mapping[str, object]) -> Principal:
             subject=str(context["subject"]),
             key_id=str(context["key_id"]),
             scopes=parse_words(str(context["scopes"])),
-            models=tuple(model for model in str(context["models"]).split(",") if model),
+            models=_read_models(str(context["models"])),
             residency=parse_regions(str(context["residency"])),
             requests_per_minute=None if rate is None else int(rate),
+            key_family=str(context.get("key_family", "")),
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise ContextRefusedError("broken") from error
     if not is_tenant(principal.tenant) or not is_subject(principal.subject):
         raise ContextRefusedError("broken")
     return principal
+
+
+def _write_models(models: tuple[str, ...] | None) -> str:
+    """No name is `-`, so that a reader which doesn't know the sign allows nothing by it."""
+    return "" if models is None else ",".join(models) or NO_MODEL
+
+
+def _read_models(text: str) -> tuple[str, ...] | None:
+    if not text:
+        return None
+    return () if text == NO_MODEL else tuple(model for model in text.split(",") if model)
 
 
 def _limits(principal: Principal) -> dict[str, int]:

@@ -1,0 +1,82 @@
+"""Where an operator's command works: a deployed stack's config table, or an emulator's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import click
+
+from sallyport_cli.local.emulated_data import emulator_client, is_loopback
+
+CONFIG_TABLE: Final = "ConfigTable"
+COUNTERS_TABLE: Final = "CountersTable"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A stack, by its name or by its config table's, in AWS or at an emulator's endpoint."""
+
+    stack: str | None
+    table: str | None
+    region: str | None
+    endpoint_url: str | None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is an emulator on this machine."""
+        return self.endpoint_url is not None and is_loopback(self.endpoint_url)
+
+    def client(self, service: str) -> Any:
+        """A client of AWS with the user's own configuration, or of an emulator on this machine, which needs none."""
+        import boto3  # noqa: PLC0415 - half a second that --help needn't cost
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - the same
+
+        if self.endpoint_url is not None and self.is_local:
+            return emulator_client(service, self.endpoint_url, self.region or "us-east-1")
+        try:
+            return boto3.session.Session().client(service, region_name=self.region, endpoint_url=self.endpoint_url)  # type: ignore[call-overload]
+        except (BotoCoreError, ValueError) as error:
+            raise click.ClickException(str(error)) from None
+
+    def config_table(self) -> str:
+        """The name of the config table. Raises click's exceptions where it isn't told or can't be found."""
+        if self.table is None and self.stack is None and self.is_local:
+            return CONFIG_TABLE  # as `sallyport local` and `sallyport emulator` name it
+        if (self.table is None) == (self.stack is None):
+            raise click.UsageError("give --table or --stack")
+        return self.table or self._physical_id(CONFIG_TABLE)
+
+    def counters_table(self) -> str | None:
+        """The name of the counters table; None where only the config table is known."""
+        if self.stack is not None:
+            return self._physical_id(COUNTERS_TABLE)
+        return COUNTERS_TABLE if self.is_local and self.table in {None, CONFIG_TABLE} else None
+
+    def _physical_id(self, logical_id: str) -> str:
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - boto3 is heavy
+        from botocore.parsers import ResponseParserError  # noqa: PLC0415 - the same
+
+        try:
+            client = self.client("cloudformation")
+            found = client.describe_stack_resource(StackName=self.stack, LogicalResourceId=logical_id)
+        except (BotoCoreError, ClientError, ResponseParserError) as error:
+            reason = "that endpoint has no CloudFormation" if isinstance(error, ResponseParserError) else str(error)
+            raise click.ClickException(f"stack {self.stack}: {reason}") from None
+        return str(found["StackResourceDetail"]["PhysicalResourceId"])
+
+
+def target_options[F: Callable[..., Any]](command: F) -> F:
+    """Adds the options that say where, as the keywords `stack`, `table`, `region` and `endpoint_url`.
+
+    `Target(stack, table, region, endpoint_url)` takes them.
+    """
+    for option in (
+        click.option("--endpoint-url", help="An emulator's URL, instead of AWS."),
+        click.option("--region", help="[default: the AWS configuration's]"),
+        click.option("--stack", help="Name of the stack; its tables are looked up."),
+        click.option("--table", help="Name of the config table.  [default, with an emulator: ConfigTable]"),
+    ):
+        command = option(command)
+    return command
