@@ -2,7 +2,7 @@
 
 import pytest
 
-from sallyport.policy.urls import check_url
+from sallyport.policy.urls import check_published_url, check_url, is_loopback
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,53 @@ def test_good_urls(url: str) -> None:
 def test_refused_urls(url: str) -> None:
     with pytest.raises(ValueError, match="must"):
         check_url(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9001/x", "http://localhost/", "http://[::1]/", "http://example.com/"]
+)
+def test_http_is_refused_even_to_loopback_where_it_is_not_allowed(url: str) -> None:
+    with pytest.raises(ValueError, match=r"must begin with https://$"):
+        check_url(url, loopback_http=False)
+
+
+def test_https_needs_no_allowance() -> None:
+    url = "https://issuer.example.com/jwks.json"
+    assert check_url(url, loopback_http=False) == url == check_published_url(url)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "10.0.0.1",
+        "169.254.169.254",
+        "203.0.113.9",
+        "127.1",
+        "2130706433",
+        "0x7f000001",
+        "0x7f.0x0.0x0.0x1",
+        "0X7F.1",
+        "0177.0.0.1",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "[fd00::1]",
+        "localhost",
+        "LOCALHOST",
+        "runtime.localhost",
+    ],
+)
+def test_a_document_may_not_name_an_address_or_this_machine(host: str) -> None:
+    with pytest.raises(ValueError, match="must have a name as its host"):
+        check_published_url(f"https://{host}/jwks.json")
+
+
+def test_a_document_may_not_name_http() -> None:
+    with pytest.raises(ValueError, match="must begin with https"):
+        check_published_url("http://issuer.example.com/jwks.json")
+
+
+def test_loopback_is_known_by_its_host_alone() -> None:
+    assert is_loopback("http://127.0.0.1:9000/")
+    assert is_loopback("https://localhost/")
+    assert not is_loopback("https://127.0.0.1.example.com/")
