@@ -83,6 +83,7 @@ class DoorRules(NamedTuple):
     version: int
     api_keys: bool
     issuers: tuple[IssuerRules, ...]
+    default_scopes: tuple[str, ...]
     access: AccessRules
     zones: Mapping[str, tuple[str, ...]]
     default_residency: tuple[str, ...]

@@ -1,0 +1,81 @@
+"""The effective policy: stack parameters, replaced by the applied document one top-level key at a time.
+
+Two lists are unions: what is denied anywhere is denied, and `sallyport ip` adds to both lists. The operator's command
+merges with this same code; nothing here needs pydantic.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sallyport.policy.rules import NO_NETWORKS, AccessRules, DoorRules, IssuerRules, TenantRules
+
+FORMAT = 1
+"""Of the compiled document. A function that doesn't know a stored one's format keeps the last policy it understood."""
+
+_TUPLES = ("audiences", "algorithms", "tenants", "scopes_claims", "default_scopes")
+
+
+class CompiledPolicyError(ValueError):
+    """A compiled document that this code can't read."""
+
+
+def merge(parameters: DoorRules, compiled: Mapping[str, Any] | None, version: int) -> DoorRules:
+    """Give what is in force: `parameters` alone, or under the compiled document of this version.
+
+    Raises `CompiledPolicyError` for a document of another format, or a broken one.
+    """
+    if compiled is None:
+        return parameters
+    if compiled.get("format") != FORMAT:
+        raise CompiledPolicyError("the stored policy's format isn't one this version knows")
+    try:
+        return _merge(parameters, compiled, version)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CompiledPolicyError(f"the stored policy is broken: {type(error).__name__}") from None
+
+
+def _merge(parameters: DoorRules, compiled: Mapping[str, Any], version: int) -> DoorRules:
+    merged = parameters._replace(version=version, access=_access(parameters.access, compiled))
+    if "identity" in compiled:
+        identity = compiled["identity"]
+        issuers = tuple(_issuer(raw, parameters.default_scopes) for raw in identity["issuers"])
+        merged = merged._replace(api_keys=identity["api_keys"] is True, issuers=issuers)
+    if "residency" in compiled:
+        residency = compiled["residency"]
+        zones = {zone: tuple(regions) for zone, regions in residency["zones"].items()}
+        default = tuple(residency.get("default", parameters.default_residency))
+        merged = merged._replace(zones=zones, default_residency=default)
+    if "tenants" in compiled:
+        merged = merged._replace(tenants={name: _tenant(raw) for name, raw in compiled["tenants"].items()})
+    return merged
+
+
+def _access(parameters: AccessRules, compiled: Mapping[str, Any]) -> AccessRules:
+    ip = compiled["ip"]
+    merged = parameters
+    if "access" in compiled:
+        access = compiled["access"]
+        merged = AccessRules(
+            allow=(access["allow"],),
+            deny=(*parameters.deny, access["deny"]),
+            trusted_proxies=access["trusted_proxies"],
+            origin_secret=access["origin_secret"],
+            countries_allow=frozenset(access["countries"]["allow"]),
+            countries_deny=frozenset(access["countries"]["deny"]),
+        )
+    return merged._replace(allow=(*merged.allow, ip["allow"]), deny=(*merged.deny, ip["deny"]))
+
+
+def _issuer(raw: Mapping[str, Any], default_scopes: tuple[str, ...]) -> IssuerRules:
+    named = {**raw, "default_scopes": default_scopes if raw["default_scopes"] is None else raw["default_scopes"]}
+    return IssuerRules(**{name: tuple(value) if name in _TUPLES else value for name, value in named.items()})
+
+
+def _tenant(raw: Mapping[str, Any]) -> TenantRules:
+    return TenantRules(
+        residency=None if raw["residency"] is None else tuple(raw["residency"]),
+        models=None if raw["models"] is None else tuple(raw["models"]),
+        allow=raw.get("allow", NO_NETWORKS),
+        deny=raw.get("deny", NO_NETWORKS),
+        suspended=raw["suspended"] is not False,
+    )
