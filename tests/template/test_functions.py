@@ -1,5 +1,6 @@
 """The functions, roles, tables and layers of the transformed template."""
 
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
@@ -10,6 +11,13 @@ FUNCTIONS = sorted(resources("AWS::Lambda::Function"))
 ROLES = sorted(resources("AWS::IAM::Role"))
 # Functions that face callers; none may change who is let in.
 DOORS = FUNCTIONS
+
+
+_TABLES = {"dynamodb:GetItem": "ConfigTable", "dynamodb:UpdateItem": "CountersTable"}
+_AUTHORIZERS_ITEMS = {
+    "dynamodb:GetItem": ["key#*", "policy", "policy#*"],
+    "dynamodb:UpdateItem": ["failure#*", "used#*"],
+}
 
 
 def _function(name: str) -> dict[str, Any]:
@@ -73,17 +81,34 @@ def test_role_names_its_actions_and_resources(role: str) -> None:
 
 @pytest.mark.parametrize("role", ROLES)
 def test_role_reaches_only_its_own_items_and_secrets(role: str) -> None:
+    authorizer = role == "AuthorizerRole"
     for statement in _statements(role):
-        service = _actions(statement)[0].partition(":")[0]
-        if service == "dynamodb":
-            keys = statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
-            assert keys in (["key#*"], ["limit#*"])
-            assert statement["Resource"]["Fn::GetAtt"][1] == "Arn"
-        elif service == "secretsmanager":
-            assert statement["Resource"]["Fn::Sub"].endswith(":secret:${AWS::StackName}/*")
-        else:
-            assert service == "logs"
+        (action,) = _actions(statement) if "logs" not in _actions(statement)[0] else ("logs",)
+        if action == "logs":
             assert statement["Resource"]["Fn::GetAtt"] == [role.removesuffix("Role") + "Logs", "Arn"]
+        elif action == "secretsmanager:GetSecretValue":
+            own = "identity/*" if authorizer else "${UpstreamSecret}-??????"
+            assert statement["Resource"]["Fn::Sub"].endswith(":secret:${AWS::StackName}/" + own)
+        else:
+            assert statement["Resource"]["Fn::GetAtt"] == [_TABLES[action], "Arn"]
+            keys = statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
+            assert keys == (_AUTHORIZERS_ITEMS[action] if authorizer else ["limit#*"])
+
+
+@pytest.mark.parametrize(
+    ("item", "readable"),
+    [
+        ("key#abc", True),
+        ("policy", True),
+        ("policy#0f", True),
+        ("policy-source#0f", False),
+        ("policy-history", False),
+        ("canary#next", False),
+    ],
+)
+def test_authorizer_reads_the_policy_and_not_where_it_came_from(item: str, readable: bool) -> None:
+    patterns = _AUTHORIZERS_ITEMS["dynamodb:GetItem"]
+    assert any(fnmatchcase(item, pattern) for pattern in patterns) is readable
 
 
 @pytest.mark.parametrize("name", DOORS)
@@ -129,8 +154,11 @@ def test_one_layer_per_architecture() -> None:
     assert built == {("IsArm", "arm64"), ("IsX86", "x86_64")}
 
 
-def test_failing_authorizer_raises_an_alarm() -> None:
-    (alarm,) = resources("AWS::CloudWatch::Alarm").values()
-    assert (alarm["Namespace"], alarm["MetricName"]) == ("Sallyport", "AuthorizerFailure")
+@pytest.mark.parametrize("metric", ["AuthorizerFailure", "PolicyRefreshFailure"])
+def test_what_callers_cannot_tell_raises_an_alarm(metric: str) -> None:
+    alarms = {alarm["MetricName"]: alarm for alarm in resources("AWS::CloudWatch::Alarm").values()}
+    alarm = alarms[metric]
+    assert alarm["Namespace"] == "Sallyport"
     assert alarm["Dimensions"] == [{"Name": "Stack", "Value": {"Ref": "AWS::StackName"}}]
-    assert alarm["TreatMissingData"] == "notBreaching"
+    assert (alarm["TreatMissingData"], alarm["Threshold"], alarm["Period"]) == ("notBreaching", 1, 60)
+    assert alarm["AlarmActions"]["Fn::If"][0] == "HasAlarmTopic"

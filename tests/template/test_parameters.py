@@ -1,5 +1,6 @@
 """The stack's parameters: what their patterns take and refuse, and that the functions understand every default."""
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -7,8 +8,10 @@ from typing import Any
 import pytest
 
 from sallyport.policy.parameters import read_authorizer_settings, read_plain_settings, read_router_settings
+from sallyport.policy.rules import SCOPES
 from sallyport_cli.local.stack import load_stack
-from tests.template.transformed import ROOT, dump, source
+from sallyport_cli.local.template_file import TemplateError
+from tests.template.transformed import ROOT, dump, resources, source
 
 PARAMETERS: dict[str, dict[str, Any]] = source()["Parameters"]
 
@@ -26,7 +29,8 @@ NETWORKS = (
         " ::1",
     ],
 )
-CLAIM = (["sub", "org_id", "https://example.com/tenant"], ["a claim", "x" * 129, 'a"b'])
+CLAIM = (["sub", "org_id", "https://example.com/tenant", "/org/id", "/a~1b/c"], ["a claim", 'a"b', "org\\id"])
+COUNTRIES = (["", "DE", "DE,FR,US"], ["de", "DEU", "DE,", "DE, FR", ",", "D1"])
 VALUES: Mapping[str, tuple[list[str], list[str]]] = {
     "UpstreamBaseUrl": (
         ["https://api.openai.com/v1", "https://llm.example.com:8443/api/v1", "http://127.0.0.1:9000/v1"],
@@ -36,17 +40,36 @@ VALUES: Mapping[str, tuple[list[str], list[str]]] = {
         ],
     ),
     "UpstreamRegion": REGIONS,
-    "UpstreamSecret": (["openai", "llm/openai", ""], ["a secret", "x" * 201, "*", "a:b"]),
+    "UpstreamSecret": (
+        ["openai", "llm/openai", "identity", "identity-provider", "llm/identity/a", ""],
+        ["a secret", "*", "a:b", "openai?", "identity/cloudfront", "identity/"],
+    ),
     "Models": (
         ["", "gpt-4o", "gpt-4o,meta/llama-3.1:70b"],
         ["gpt-4o,", "gpt 4o", ",", "a, b", '"'],
     ),
-    "DefaultScopes": (["", "chat", "chat embeddings models"], ["chat,models", " chat", "chat  models", "*"]),
-    "JwtIssuer": (
-        ["", "https://login.example.com/", "https://example.com/realms/a", "https://securetoken.google.com/p-1"],
-        ["http://login.example.com/", "login.example.com", "https://a b/", "https://host/?x=1", "https://u@host/"],
+    "DefaultScopes": (
+        ["", "chat", "chat embeddings models", "models chat"],
+        ["chat,models", " chat", "chat  models", "*", "admin", "chats"],
     ),
-    "JwtAudiences": (["", "https://ai.example.com", "a,b"], ["a,", ",a", "a b", "a,,b"]),
+    "JwtIssuer": (
+        [
+            *("", "https://login.example.com/", "https://example.com/realms/a", "https://securetoken.google.com/p-1"),
+            *("http://127.0.0.1:9000/", "http://localhost:9000"),
+        ],
+        [
+            "http://127.0.0.1.example.com/",
+            "http://login.example.com/",
+            "login.example.com",
+            "https://a b/",
+            "https://host/?x=1",
+            "https://u@host/",
+        ],
+    ),
+    "JwtAudiences": (
+        ["", "https://ai.example.com", "a,b", "api://0f8fad5b-d9cb-469f-a165-70867728950e", "a-b/[c]"],
+        ["a,", ",a", "a b", "a,,b", 'a"b', "a\\b", "\u00e4"],
+    ),
     "JwtJwksUrl": (
         ["", "https://login.example.com/.well-known/jwks.json", "http://127.0.0.1:9000/jwks.json"],
         ["http://login.example.com/jwks", "https://u@host/jwks", "https://host/jwks#x", "file:///etc/passwd"],
@@ -55,12 +78,28 @@ VALUES: Mapping[str, tuple[list[str], list[str]]] = {
     "JwtTenantClaim": (CLAIM[0], ["", *CLAIM[1]]),
     "JwtSubjectClaim": (CLAIM[0], ["", *CLAIM[1]]),
     "JwtScopesClaim": (["", *CLAIM[0]], CLAIM[1]),
+    "JwtResidencyClaim": (["", *CLAIM[0]], CLAIM[1]),
+    "JwtTokenType": (["", "at+jwt", "JWT", "application/at+jwt"], ["at jwt", "*", '"']),
     "IpAllowList": NETWORKS,
     "IpDenyList": NETWORKS,
+    "TrustedProxies": NETWORKS,
+    "OriginSecret": (["", "cloudfront", "cf.2"], ["a b", "a/b", "*", "a:b"]),
+    "CountryAllowList": COUNTRIES,
+    "CountryDenyList": COUNTRIES,
+    "WafDenyIpv4": (
+        ["", "203.0.113.0/24", "203.0.113.7/32,10.0.0.0/8", "128.0.0.0/1"],
+        ["203.0.113.7", "0.0.0.0/0", "10.0.0.0/33", "256.0.0.0/8", "10.0.0.0/08", "10.0.0.0/8,", "::/8"],
+    ),
+    "WafDenyIpv6": (
+        ["", "2001:db8::/32", "::1/128,2001:db8::/1"],
+        ["2001:db8::1", "::/0", "::/129", "10.0.0.0/8", "2001:db8::/32,", "2001:db8::/032"],
+    ),
     "DefaultResidency": ([*REGIONS[0], "eu-central-1,eu-west-1"], [*REGIONS[1], "eu-west-1,", "eu-west-1, eu-west-2"]),
-    "StageName": (["prod", "v2", "test_1"], ["", "a/b", "a-b", "x" * 65]),
+    "StageName": (["prod", "v2", "test_1"], ["", "a/b", "a-b"]),
     "AlarmTopicArn": (["", "arn:aws:sns:eu-west-1:123456789012:alarms"], ["alarms", "arn:aws:sqs:eu-west-1:1:q"]),
 }
+CLOUDFORMATION_MAX_BYTES = LAMBDA_MAX_ENVIRONMENT_BYTES = 4096
+STACK_NAME_LENGTH = 40  # as docs/configuration.md says
 ACCEPTED = [(name, value) for name, (good, _) in VALUES.items() for value in good]
 REFUSED = [(name, value) for name, (_, bad) in VALUES.items() for value in bad]
 
@@ -87,7 +126,10 @@ def test_parameter_is_explained_and_bounded(name: str) -> None:
         assert "AllowedValues" in parameter or {"MinValue", "MaxValue"} <= set(parameter)
     else:
         assert parameter["Type"] == "String"
-        assert "AllowedValues" in parameter or {"AllowedPattern", "ConstraintDescription"} <= set(parameter)
+        assert "AllowedValues" in parameter or {"AllowedPattern", "ConstraintDescription", "MaxLength"} <= set(
+            parameter
+        )
+        assert parameter.get("MaxLength", 0) <= CLOUDFORMATION_MAX_BYTES
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
@@ -107,7 +149,10 @@ def test_functions_understand_every_default() -> None:
     environments = _environments({})
     authorizer = read_authorizer_settings(environments["AuthorizerFunction"])
     assert authorizer.api_keys
-    assert authorizer.jwt is None
+    assert authorizer.issuers == ()
+    assert authorizer.default_scopes == SCOPES
+    assert (authorizer.key_revocation_s, authorizer.policy_refresh_s) == (15, 10)
+    assert (authorizer.trusted_proxies, authorizer.origin_secret, authorizer.countries_deny) == ((), "", ())
     for name in ("ChatCompletionsFunction", "EmbeddingsFunction"):
         router = read_router_settings(environments[name])
         assert router.upstream.region in authorizer.default_residency
@@ -124,7 +169,16 @@ def test_functions_get_what_is_set() -> None:
             "JwtAlgorithms": "ES256",
             "JwtJwksUrl": "https://login.example.com/jwks",
             "JwtTenantClaim": "org",
+            "JwtResidencyClaim": "zone",
+            "JwtTokenType": "at+jwt",
+            "JwtLeewaySeconds": "0",
             "IpDenyList": "203.0.113.0/24",
+            "TrustedProxies": "192.0.2.0/24",
+            "OriginSecret": "cloudfront",
+            "CountryAllowList": "DE,FR",
+            "KeyRevocationSeconds": "0",
+            "PolicyRefreshSeconds": "1",
+            "FailedCredentialsPerMinute": "7",
             "UpstreamSecret": "",
             "UpstreamIdleTimeoutSeconds": "7",
             "Models": "gpt-4o,gpt-4o-mini",
@@ -133,24 +187,66 @@ def test_functions_get_what_is_set() -> None:
         }
     )
     authorizer = read_authorizer_settings(environments["AuthorizerFunction"])
-    assert authorizer.jwt is not None
-    assert (authorizer.jwt.issuer, authorizer.jwt.audiences) == ("https://login.example.com/", ("a", "b"))
-    assert (authorizer.jwt.algorithms, authorizer.jwt.tenant_claim) == (("ES256",), "org")
-    assert authorizer.ip_deny == ("203.0.113.0/24",)
+    (issuer,) = authorizer.issuers
+    assert (issuer.issuer, issuer.audiences) == ("https://login.example.com/", ("a", "b"))
+    assert (issuer.algorithms, issuer.tenant_claim, issuer.residency_claim) == (("ES256",), "org", "zone")
+    assert (issuer.jwks_url, issuer.token_type, issuer.leeway_s) == ("https://login.example.com/jwks", "at+jwt", 0)
+    assert (authorizer.ip_deny, authorizer.trusted_proxies) == (("203.0.113.0/24",), ("192.0.2.0/24",))
+    assert (authorizer.origin_secret, authorizer.countries_allow) == ("cloudfront", ("DE", "FR"))
+    assert (authorizer.key_revocation_s, authorizer.policy_refresh_s) == (0, 1)
+    assert authorizer.failed_credentials_per_minute == 7
     router = read_router_settings(environments["ChatCompletionsFunction"])
     assert (router.upstream.secret, router.upstream.idle_timeout_s) == ("", 7)
     assert (router.requests_per_minute, router.log_level) == (5, 40)
     assert router.models == read_plain_settings(environments["ModelsFunction"]).models == ("gpt-4o", "gpt-4o-mini")
 
 
+def test_an_issuer_without_a_jwks_url_is_asked_where_its_keys_are() -> None:
+    given = {"JwtIssuer": "https://login.example.com/", "JwtAudiences": "a"}
+    (issuer,) = read_authorizer_settings(_environments(given)["AuthorizerFunction"]).issuers
+    assert (issuer.jwks_url, issuer.discovery_url) == ("", "https://login.example.com/.well-known/openid-configuration")
+
+
 @pytest.mark.parametrize(
-    ("rule", "asserted"), [("JwtIsComplete", ["JwtAudiences", "JwtJwksUrl"]), ("SomebodyCanCall", ["JwtIssuer"])]
+    ("given", "reason"),
+    [
+        ({"JwtIssuer": "https://login.example.com/"}, "JwtAudiences"),
+        ({"ApiKeys": "disabled"}, "nobody could call"),
+        ({"TrustedProxies": "192.0.2.0/24"}, "need OriginSecret"),
+        ({"OriginSecret": "cloudfront"}, "needs TrustedProxies"),
+        ({"CountryDenyList": "DE"}, "needs TrustedProxies"),
+        ({"CountryAllowList": "DE"}, "needs TrustedProxies"),
+    ],
 )
-def test_rules_say_what_patterns_cannot(rule: str, asserted: list[str]) -> None:
-    written = source()["Rules"][rule]
-    for name, assertion in zip(asserted, written["Assertions"], strict=True):
-        assert f'"Ref": "{name}"' in dump(assertion["Assert"])
-        assert assertion["AssertDescription"].endswith(".")
+def test_rules_refuse_what_patterns_cannot(given: Mapping[str, str], reason: str) -> None:
+    with pytest.raises(TemplateError, match=reason):
+        _environments(given)
+
+
+def test_rules_explain_themselves() -> None:
+    for rule in source()["Rules"].values():
+        assert all(assertion["AssertDescription"].endswith(".") for assertion in rule["Assertions"])
+
+
+def test_authorizers_environment_fits_at_its_longest() -> None:
+    """Lambda measures the variables as JSON, and refuses more than 4 KB when it is too late."""
+    environment = resources("AWS::Lambda::Function")["AuthorizerFunction"]["Environment"]["Variables"]
+    longest = {name: _longest(value) for name, value in environment.items()}
+    assert len(json.dumps(longest, separators=(",", ":"))) <= LAMBDA_MAX_ENVIRONMENT_BYTES
+
+
+def _longest(value: Any) -> str:
+    """The longest text that a variable may come to hold. A table is named after the stack, itself and 13 characters."""
+    if isinstance(value, str):
+        return value
+    name = value["Ref"]
+    stack = "s" * STACK_NAME_LENGTH
+    if name not in PARAMETERS:
+        return stack if name == "AWS::StackName" else f"{stack}-{name}-{'x' * 13}"
+    parameter = PARAMETERS[name]
+    if parameter["Type"] == "Number":
+        return str(parameter["MaxValue"])
+    return max(parameter.get("AllowedValues", ()), key=len, default="x" * parameter.get("MaxLength", 0))
 
 
 def _environments(parameters: Mapping[str, str]) -> dict[str, Mapping[str, str]]:
