@@ -9,20 +9,31 @@ import hashlib
 import hmac
 import re
 from binascii import crc32
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 from sallyport.identity.credentials import CredentialRefusedError
-from sallyport.identity.principal import Principal, parse_regions, parse_words
+from sallyport.identity.principal import Identity, is_subject, is_tenant, parse_regions, parse_words
+from sallyport.policy.rules import SCOPES
 
 PREFIX = "sp_"
 KEY_PATTERN = r"sp_[0-9A-Za-z]{16}_[0-9A-Za-z]{49}"
-"""What secret scanners look for; the last six characters are the check digits."""
+"""What secret scanners look for; the last six characters are the check digits. Published in docs/api-keys.md."""
+MAX_MODELS_LENGTH = 2000
+MAX_RESIDENCY_LENGTH = 1000
+"""Characters of a stored list: with the rest of a principal they fit into the authorizer's context of 8 KB."""
+MAX_HELD = 1000
+"""Records held in memory, and again as many ids that are held to be unknown."""
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _KEY_ID_LENGTH, _SECRET_LENGTH, _CHECK_LENGTH = 16, 43, 6
 _KEY = re.compile(KEY_PATTERN)
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _NO_SECRET_SHA256 = "0" * 64
+
+type KeyItem = Mapping[str, str | int | None]
+"""A key's stored attributes. None: one of a type that no attribute of a key has."""
 
 
 class KeyParts(NamedTuple):
@@ -41,15 +52,9 @@ class NewKey(NamedTuple):
 
 
 class KeyRecord(NamedTuple):
-    """What the `config` table holds of a key. Times are epoch seconds; None: not set."""
+    """What a key's item says. Times are epoch seconds: refused from `not_after` on, and once `revoked_at` is set."""
 
-    secret_sha256: str
-    tenant: str
-    subject: str
-    scopes: tuple[str, ...]
-    models: tuple[str, ...]
-    residency: tuple[str, ...]
-    requests_per_minute: int | None
+    identity: Identity
     not_after: int | None
     revoked_at: int | None
 
@@ -57,8 +62,8 @@ class KeyRecord(NamedTuple):
 class KeyStore(Protocol):
     """Where key records are; an adapter reads them."""
 
-    def read_key(self, key_id: str) -> Mapping[str, str | int] | None:
-        """Give the stored attributes of one key, None if there is none. Raises `StoreError`."""
+    def read_key(self, key_id: str) -> KeyItem | None:
+        """Give the stored attributes of one key, None if there is none. Raises an error of its own on failure."""
 
 
 def mint() -> NewKey:
@@ -82,58 +87,149 @@ def parse(text: str) -> KeyParts | None:
     return KeyParts(key_id, _sha256(secret))
 
 
-def read_record(item: Mapping[str, str | int]) -> KeyRecord:
-    """Read a stored item. Raises `ValueError` or `KeyError` where it is broken: a broken record lets nobody in."""
-    return KeyRecord(
-        secret_sha256=str(item["secret_sha256"]),
-        tenant=str(item["tenant"]),
-        subject=str(item["subject"]),
-        scopes=parse_words(str(item["scopes"])),
-        models=tuple(model for model in str(item.get("models", "")).split(",") if model),
-        residency=parse_regions(str(item.get("residency", ""))),
+def accept_networks(networks: tuple[str, ...]) -> None:
+    """Take any text for a network: the default of a verifier that isn't told how networks are read."""
+
+
+def read_record(key_id: str, item: KeyItem, check_networks: Callable[[tuple[str, ...]], object]) -> KeyRecord:
+    """Read a stored item. Raises `ValueError` where anything about it is broken: such a record lets nobody in.
+
+    `check_networks` raises `ValueError` for a list of networks that can't be read.
+    """
+    tenant, subject = _text(item, "tenant"), _text(item, "subject")
+    if not is_tenant(tenant) or not is_subject(subject):
+        raise ValueError("not the name of a tenant or a subject")
+    allow = _items(item, "allow") or ()
+    check_networks(allow)
+    residency = _items(item, "residency", MAX_RESIDENCY_LENGTH)
+    identity = Identity(
+        method="api_key",
+        tenant=tenant,
+        subject=subject,
+        scopes=tuple(scope for scope in parse_words(_text(item, "scopes")) if scope in SCOPES),
+        key_id=key_id,
+        key_family=_text(item, "family") if "family" in item else "",
+        models=_items(item, "models", MAX_MODELS_LENGTH),
+        residency=None if residency is None else parse_regions(",".join(residency)),
         requests_per_minute=_optional_int(item, "requests_per_minute"),
-        not_after=_optional_int(item, "not_after"),
-        revoked_at=_optional_int(item, "revoked_at"),
+        allow=allow,
     )
+    return KeyRecord(identity, _optional_int(item, "not_after"), _optional_int(item, "revoked_at"))
 
 
 class ApiKeyVerifier:
-    """Checks a presented key against the store.
+    """Checks presented keys against the store.
 
-    Unknown, revoked and expired keys take one path: one read, one constant-time compare, one answer.
+    Unknown, revoked and expired keys take one path: one lookup (in memory, or one read), one constant-time compare, one
+    answer. What was read is used for less than `fresh_s` seconds (0: read every time), so a revocation is in force by
+    then, whatever the store does meanwhile. Ids held to be unknown are kept apart, so that a flood of them evicts no
+    record. A clock that went backwards empties the memory: the age of what is in it can't be told any more.
+
+    `check_networks` raises `ValueError` for a key's own networks that can't be read. `compare` takes constant time.
     """
 
-    def __init__(self, store: KeyStore, default_residency: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        store: KeyStore,
+        fresh_s: float,
+        *,
+        check_networks: Callable[[tuple[str, ...]], object] = accept_networks,
+        compare: Callable[[bytes, bytes], bool] = hmac.compare_digest,
+    ) -> None:
         self._store = store
-        self._default_residency = default_residency
+        self._fresh_s = fresh_s
+        self._check_networks = check_networks
+        self._compare = compare
+        self._known: OrderedDict[str, _Finding] = OrderedDict()
+        self._unknown: OrderedDict[str, _Finding] = OrderedDict()
+        self._latest_s = 0.0
 
-    def verify(self, text: str, now_s: float) -> Principal:
-        """Give the key's principal. Raises `CredentialRefusedError`, and the store's error if it can't be read."""
+    def verify(self, text: str, now_s: float) -> Identity:
+        """Say who holds a key. Raises `CredentialRefusedError`, and the store's error if it can't be read."""
         parts = parse(text)
         if parts is None:
             raise CredentialRefusedError("key_malformed")
-        item = self._store.read_key(parts.key_id)
-        stored_sha256 = _NO_SECRET_SHA256 if item is None else str(item.get("secret_sha256", _NO_SECRET_SHA256))
-        genuine = hmac.compare_digest(stored_sha256.encode(), parts.secret_sha256.encode())
-        if item is None or not genuine:
-            raise CredentialRefusedError("key_unknown" if item is None else "key_secret_wrong", key_id=parts.key_id)
-        return self._admit(parts.key_id, read_record(item), now_s)
+        finding = self._held(parts.key_id, now_s) or self._read(parts.key_id, now_s)
+        return self._admit(parts, finding, now_s)
 
-    def _admit(self, key_id: str, record: KeyRecord, now_s: float) -> Principal:
-        if record.revoked_at is not None:
-            raise CredentialRefusedError("key_revoked", key_id=key_id)
-        if record.not_after is not None and now_s >= record.not_after:
-            raise CredentialRefusedError("key_expired", key_id=key_id)
-        return Principal(
-            method="api_key",
-            tenant=record.tenant,
-            subject=record.subject,
-            key_id=key_id,
-            scopes=record.scopes,
-            models=record.models,
-            residency=record.residency or self._default_residency,
-            requests_per_minute=record.requests_per_minute,
-        )
+    def verify_cached(self, text: str, now_s: float) -> Identity | None:
+        """Say who holds a key if memory alone can tell; None for anything else, a refusal included. Reads nothing."""
+        parts = parse(text)
+        finding = None if parts is None else self._held(parts.key_id, now_s)
+        if parts is None or finding is None:
+            return None
+        try:
+            return self._admit(parts, finding, now_s)
+        except CredentialRefusedError:
+            return None
+
+    def _held(self, key_id: str, now_s: float) -> "_Finding | None":
+        if now_s < self._latest_s:
+            self._known.clear()
+            self._unknown.clear()
+        self._latest_s = now_s
+        for held in (self._known, self._unknown):
+            finding = held.get(key_id)
+            if finding is not None and now_s - finding.read_at_s < self._fresh_s:
+                held.move_to_end(key_id)
+                return finding
+        return None
+
+    def _read(self, key_id: str, now_s: float) -> "_Finding":
+        """Read the store and remember what it said. The age counts from before the read."""
+        item = self._store.read_key(key_id)
+        finding = _judge(key_id, item, now_s, self._check_networks)
+        self._known.pop(key_id, None)
+        self._unknown.pop(key_id, None)
+        if self._fresh_s > 0:
+            held = self._unknown if item is None else self._known
+            held[key_id] = finding
+            if len(held) > MAX_HELD:
+                held.popitem(last=False)
+        return finding
+
+    def _admit(self, parts: KeyParts, finding: "_Finding", now_s: float) -> Identity:
+        genuine = self._compare(finding.secret_sha256.encode(), parts.secret_sha256.encode())
+        refusal = _refusal(finding.record, now_s) if genuine else finding.unless_genuine
+        if refusal or finding.record is None:
+            raise CredentialRefusedError(refusal, key_id=parts.key_id)
+        return finding.record.identity
+
+
+class _Finding:
+    """What a read found: the hash to compare with (a dummy where there is none), the refusal unless it matches."""
+
+    __slots__ = ("read_at_s", "record", "secret_sha256", "unless_genuine")
+
+    def __init__(self, read_at_s: float, secret_sha256: str, unless_genuine: str, record: KeyRecord | None) -> None:
+        self.read_at_s = read_at_s
+        self.secret_sha256 = secret_sha256
+        self.unless_genuine = unless_genuine
+        self.record = record
+
+
+def _judge(
+    key_id: str, item: KeyItem | None, now_s: float, check_networks: Callable[[tuple[str, ...]], object]
+) -> _Finding:
+    if item is None:
+        return _Finding(now_s, _NO_SECRET_SHA256, "key_unknown", None)
+    stored_sha256 = item.get("secret_sha256")
+    if not isinstance(stored_sha256, str) or _SHA256.fullmatch(stored_sha256) is None:
+        return _Finding(now_s, _NO_SECRET_SHA256, "key_record_broken", None)
+    try:
+        record = read_record(key_id, item, check_networks)
+    except ValueError:
+        record = None
+    return _Finding(now_s, stored_sha256, "key_secret_wrong", record)
+
+
+def _refusal(record: KeyRecord | None, now_s: float) -> str:
+    """Give why a genuine key is refused; empty: it isn't."""
+    if record is None:
+        return "key_record_broken"
+    if record.revoked_at is not None:
+        return "key_revoked"
+    return "key_expired" if record.not_after is not None and now_s >= record.not_after else ""
 
 
 def _check_digits(body: str) -> str:
@@ -149,5 +245,28 @@ def _sha256(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def _optional_int(item: Mapping[str, str | int], name: str) -> int | None:
-    return int(item[name]) if name in item else None
+def _text(item: KeyItem, name: str) -> str:
+    text = item.get(name)
+    if not isinstance(text, str):
+        raise ValueError(f"{name}: not a text")  # noqa: TRY004 - a broken record is one kind of error
+    return text
+
+
+def _optional_int(item: KeyItem, name: str) -> int | None:
+    if name not in item:
+        return None
+    number = item[name]
+    if not isinstance(number, int):
+        raise ValueError(f"{name}: not a whole number")  # noqa: TRY004 - the same
+    return number
+
+
+def _items(item: KeyItem, name: str, maximum_length: int = 10_000) -> tuple[str, ...] | None:
+    """Read a comma-separated list; None if it isn't there. One that is there but empty, or too long, is broken."""
+    if name not in item:
+        return None
+    text = _text(item, name)
+    parts = tuple(part.strip() for part in text.split(","))
+    if not all(parts) or len(text) > maximum_length or not (text.isascii() and text.isprintable()):
+        raise ValueError(f"{name}: not a list")
+    return parts
