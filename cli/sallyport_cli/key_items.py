@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from sallyport.adapters.dynamodb_keys import SORT_KEY
 from sallyport.identity.api_keys import NewKey, mint
+from sallyport.policy.rules import SCOPES
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-ALL_SCOPES = "chat embeddings models"
+ALL_SCOPES: Final = " ".join(SCOPES)
+
+# What is a key's own; all else of an item is its grant, which a rotation hands on.
+_OWN: Final = frozenset({
+    "pk", "sk", "secret_sha256", "created_at", "created_by", "not_after",
+    "family", "rotated_from", "rotated_to", "revoked_at", "revoked_by",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
 class KeyGrant:
-    """Whose key it is and what it may do. Times are in epoch seconds; what is empty or None is left to the stack."""
+    """Whose key it is and what it may do. Times are in epoch seconds; what is empty or None is left to the stack.
+
+    `allow`: networks that it may be used from, none: any. `created_by`: who issued it.
+    """
 
     tenant: str
     name: str
@@ -27,6 +38,8 @@ class KeyGrant:
     residency: Sequence[str] = ()
     requests_per_minute: int | None = None
     not_after: int | None = None
+    allow: Sequence[str] = ()
+    created_by: str = ""
 
 
 def create_key(client: DynamoDBClient, table: str, grant: KeyGrant) -> NewKey:
@@ -45,11 +58,14 @@ def store_key(client: DynamoDBClient, table: str, key_id: str, secret_sha256: st
     )
 
 
+def item_key(key_id: str) -> dict[str, Any]:
+    """Where a key's item is, in DynamoDB's typed form."""
+    return {"pk": {"S": f"key#{key_id}"}, "sk": {"S": SORT_KEY}}
+
+
 def key_item(key_id: str, secret_sha256: str, grant: KeyGrant, created_at: int) -> dict[str, Any]:
     """The item, in DynamoDB's typed form."""
     texts = {
-        "pk": f"key#{key_id}",
-        "sk": "key",
         "secret_sha256": secret_sha256,
         "tenant": grant.tenant,
         "name": grant.name,
@@ -57,12 +73,34 @@ def key_item(key_id: str, secret_sha256: str, grant: KeyGrant, created_at: int) 
         "scopes": grant.scopes,
         "models": ",".join(grant.models),
         "residency": ",".join(grant.residency),
+        "allow": ",".join(grant.allow),
+        "created_by": grant.created_by,
     }
     numbers = {
         "created_at": created_at,
         "not_after": grant.not_after,
         "requests_per_minute": grant.requests_per_minute,
     }
+    return item_key(key_id) | _typed(texts, numbers)
+
+
+def successor_item(
+    old: Mapping[str, Any], key: NewKey, *, created_by: str, created_at: int, not_after: int | None
+) -> dict[str, Any]:
+    """The item of the key that replaces another: the same grant, and the family that both are counted under."""
+    old_id = str(old["pk"]["S"]).removeprefix("key#")
+    texts = {
+        "secret_sha256": key.secret_sha256,
+        "family": str(old.get("family", {}).get("S", "")) or old_id,
+        "rotated_from": old_id,
+        "created_by": created_by,
+    }
+    grant = {name: value for name, value in old.items() if name not in _OWN}
+    return grant | item_key(key.key_id) | _typed(texts, {"created_at": created_at, "not_after": not_after})
+
+
+def _typed(texts: Mapping[str, str], numbers: Mapping[str, int | None]) -> dict[str, Any]:
+    """Attributes in DynamoDB's typed form; what is empty or None is left out."""
     return {name: {"S": text} for name, text in texts.items() if text} | {
         name: {"N": str(number)} for name, number in numbers.items() if number is not None
     }

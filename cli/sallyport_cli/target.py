@@ -28,15 +28,23 @@ class Target:
         """Whether it is an emulator on this machine."""
         return self.endpoint_url is not None and is_loopback(self.endpoint_url)
 
-    def client(self, service: str) -> Any:
-        """A client of AWS with the user's own configuration, or of an emulator on this machine, which needs none."""
+    def client(self, service: str, config: Any = None) -> Any:
+        """A client of AWS with the user's own configuration, or of an emulator on this machine, which needs none.
+
+        `config` is botocore's Config, for AWS alone.
+        """
         import boto3  # noqa: PLC0415 - half a second that --help needn't cost
         from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - the same
 
         if self.endpoint_url is not None and self.is_local:
             return emulator_client(service, self.endpoint_url, self.region or "us-east-1")
         try:
-            return boto3.session.Session().client(service, region_name=self.region, endpoint_url=self.endpoint_url)  # type: ignore[call-overload]
+            return boto3.session.Session().client(
+                service,  # type: ignore[call-overload]
+                region_name=self.region,
+                endpoint_url=self.endpoint_url,
+                config=config,
+            )
         except (BotoCoreError, ValueError) as error:
             raise click.ClickException(str(error)) from None
 

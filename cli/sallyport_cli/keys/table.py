@@ -1,0 +1,152 @@
+"""Keys in the `config` table: every change is one conditional write, and is read back before it is told of.
+
+Reading back catches what answers 200 to anything without being DynamoDB, and a write whose answer was lost and that was
+then repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from sallyport.adapters.dynamodb_keys import SORT_KEY
+from sallyport.identity.api_keys import NewKey, mint
+from sallyport_cli.key_items import KeyGrant, item_key, store_key
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef, UpdateTypeDef
+
+# All that a list shows. The hash isn't among them: it needn't leave the table.
+_SHOWN: Final = (
+    "pk", "tenant", "name", "subject", "scopes", "models", "residency", "allow", "requests_per_minute", "created_at",
+    "created_by", "not_after", "revoked_at", "revoked_by", "family", "rotated_from", "rotated_to",
+)  # fmt: skip
+
+_NOT_THERE: Final = "attribute_not_exists(pk)"
+
+type StoredItem = Mapping[str, Any]
+"""A key's item in DynamoDB's typed form."""
+
+
+class RotationLostError(Exception):
+    """The key isn't any more as it was when it was read, so nothing was changed."""
+
+
+class KeyTable:
+    """The keys of one table. Methods raise click's exception where the table can't be read or written."""
+
+    def __init__(self, client: DynamoDBClient, name: str, page_size: int = 1000) -> None:
+        self._client = client
+        self._name = name
+        self._page_size = page_size
+
+    def create(self, grant: KeyGrant) -> NewKey:
+        """Mint a key and store its item."""
+        key = mint()
+        # A repeated write finds its own item there already; reading back tells whether it is that.
+        with self._errors(), suppress(self._client.exceptions.ConditionalCheckFailedException):
+            store_key(self._client, self._name, key.key_id, key.secret_sha256, grant)
+        self._confirm(key)
+        return key
+
+    def read(self, key_id: str) -> StoredItem | None:
+        """Give a key's item, None if there is none."""
+        with self._errors():
+            answer = self._client.get_item(TableName=self._name, Key=item_key(key_id), ConsistentRead=True)
+            return answer.get("Item")
+
+    def items(self) -> list[StoredItem]:
+        """Give every key's item, without its hash, in no order. The whole table is read for it."""
+        with self._errors():
+            return [item for page in self._pages() for item in page]
+
+    def revoke(self, key_id: str, by: str, now_s: int) -> tuple[StoredItem, bool] | None:
+        """Revoke a key; give its item and whether it was revoked now, None if there is no such key."""
+        with self._errors():
+            try:
+                self._mark_revoked(key_id, by, now_s)
+                revoked_now = True
+            except self._client.exceptions.ConditionalCheckFailedException:
+                revoked_now = False
+        item = self.read(key_id)
+        if item is None and not revoked_now:
+            return None
+        if item is None or "revoked_at" not in item:
+            raise self._not_stored()
+        return item, revoked_now or item["revoked_at"] == {"N": str(now_s)}
+
+    def rotate(self, old: StoredItem, successor: StoredItem, key: NewKey, ends_at_s: int) -> None:
+        """Store a key's successor and end the key, both or neither. Raises `RotationLostError`."""
+        changes: list[TransactWriteItemTypeDef] = [
+            {"Update": self._ending(old, key.key_id, ends_at_s)},
+            {"Put": {"TableName": self._name, "Item": dict(successor), "ConditionExpression": _NOT_THERE}},
+        ]
+        with self._errors():
+            try:
+                self._client.transact_write_items(TransactItems=changes)
+            except self._client.exceptions.TransactionCanceledException as error:
+                raise RotationLostError from error
+        self._confirm(key)
+
+    def _pages(self) -> Iterator[list[StoredItem]]:
+        """Read the whole table, page by page. `name` and others are words that DynamoDB reserves: all go by numbers."""
+        pages = self._client.get_paginator("scan").paginate(
+            TableName=self._name,
+            FilterExpression="sk = :sk AND begins_with(pk, :prefix)",
+            ProjectionExpression=", ".join(f"#{number}" for number in range(len(_SHOWN))),
+            ExpressionAttributeNames={f"#{number}": name for number, name in enumerate(_SHOWN)},
+            ExpressionAttributeValues={":sk": {"S": SORT_KEY}, ":prefix": {"S": "key#"}},
+            PaginationConfig={"PageSize": self._page_size},
+        )
+        for page in pages:
+            if "Items" not in page:
+                raise click.ClickException(f"table {self._name}: what answers there isn't DynamoDB")
+            yield list(page["Items"])
+
+    def _mark_revoked(self, key_id: str, by: str, now_s: int) -> None:
+        self._client.update_item(
+            TableName=self._name,
+            Key=item_key(key_id),
+            UpdateExpression="SET revoked_at = :now, revoked_by = :by",
+            ConditionExpression="attribute_exists(pk) AND attribute_not_exists(revoked_at)",
+            ExpressionAttributeValues={":now": {"N": str(now_s)}, ":by": {"S": by}},
+        )
+
+    def _ending(self, old: StoredItem, successor_id: str, ends_at_s: int) -> UpdateTypeDef:
+        """The update that ends a key which is still as it was read: not revoked, not rotated, its end not moved."""
+        values = {":end": {"N": str(ends_at_s)}, ":successor": {"S": successor_id}}
+        same_end = "attribute_not_exists(not_after)"
+        if "not_after" in old:
+            same_end, values[":seen"] = "not_after = :seen", old["not_after"]
+        return {
+            "TableName": self._name,
+            "Key": {"pk": old["pk"], "sk": old["sk"]},
+            "UpdateExpression": "SET not_after = :end, rotated_to = :successor",
+            "ConditionExpression": "attribute_exists(pk) AND attribute_not_exists(revoked_at)"
+            f" AND attribute_not_exists(rotated_to) AND {same_end}",
+            "ExpressionAttributeValues": values,
+        }
+
+    def _confirm(self, key: NewKey) -> None:
+        item = self.read(key.key_id)
+        if item is None or item.get("secret_sha256") != {"S": key.secret_sha256}:
+            raise self._not_stored()
+
+    def _not_stored(self) -> click.ClickException:
+        return click.ClickException(f"table {self._name}: it was written but isn't there: is that DynamoDB?")
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - boto3 is heavy
+        from botocore.parsers import ResponseParserError  # noqa: PLC0415 - the same
+
+        try:
+            yield
+        except ResponseParserError:
+            raise click.ClickException(f"table {self._name}: what answers there isn't DynamoDB") from None
+        except (BotoCoreError, ClientError) as error:
+            raise click.ClickException(f"table {self._name}: {error}") from None
