@@ -1,5 +1,6 @@
-"""The upstream's credential, from Secrets Manager, kept for a few minutes."""
+"""Secrets from Secrets Manager, kept for a few minutes: an upstream's credential, and a proxy's origin secret."""
 
+import hmac
 import time
 from collections.abc import Callable
 
@@ -8,8 +9,11 @@ from sallyport.errors import SecretUnavailableError
 
 FRESH_S = 300.0
 RETRY_S = 30.0
+RETRY_WITHOUT_S = 1.0
+"""Between two tries while there is no value that may still be used."""
 STALE_S = 3600.0
 """While Secrets Manager can't be asked, the last value is used until it is this old."""
+MIN_ORIGIN_SECRET_CHARS = 16
 
 
 class CachedSecret:
@@ -42,10 +46,85 @@ class CachedSecret:
 
     def _fetch(self) -> str:
         try:
-            text = self._client.call("GetSecretValue", {"SecretId": self._name}).get("SecretString", "")
+            return _fetch(self._client, self._name, "AWSCURRENT")
         except AwsError as error:
             raise SecretUnavailableError("The upstream's credential can't be read.") from error
-        stripped = str(text).strip()
-        if not stripped or not stripped.isascii() or any(not c.isprintable() or c == " " for c in stripped):
-            raise SecretUnavailableError("The upstream's credential isn't fit for use.")
-        return stripped
+        except ValueError as error:
+            raise SecretUnavailableError("The upstream's credential isn't fit for use.") from error
+
+
+class OriginSecretValues:
+    """The origin secret (`access.source.OriginSecret`): its current version, and the one before it while that is kept.
+
+    So a rotation needs no moment at which the proxy and the gateway change together. What matches neither version makes
+    the secret be read anew, at most every 30 s, so a new version counts at once, too.
+    """
+
+    def __init__(self, client: AwsCall, name: str, now_s: Callable[[], float] = time.time) -> None:
+        """`now_s` is the wall clock: a process may be frozen between requests. One that went back makes all stale."""
+        self._client = client
+        self._name = name
+        self._now_s = now_s
+        self._values: tuple[bytes, bytes] = (b"", b"")
+        self._read_s = self._tried_s = float("-inf")
+
+    def matches(self, presented: str) -> bool:
+        """Compare in constant time with both versions. Raises `SecretUnavailableError` where none can be read."""
+        now_s = self._now_s()
+        if not _is_within(FRESH_S, self._read_s, now_s):
+            self._refresh(now_s, RETRY_S if _is_within(STALE_S, self._read_s, now_s) else RETRY_WITHOUT_S)
+        if not _is_within(STALE_S, self._read_s, now_s):
+            raise SecretUnavailableError("The origin secret can't be read.")
+        if self._holds(presented):
+            return True
+        return self._refresh(now_s, RETRY_S) and self._holds(presented)
+
+    def _holds(self, presented: str) -> bool:
+        given = presented.encode("utf-8", "surrogatepass")
+        current, previous = (hmac.compare_digest(given, value) for value in self._values)
+        return current or previous
+
+    def _refresh(self, now_s: float, retry_s: float) -> bool:
+        """Read both versions unless that was tried within `retry_s`, and say whether they were read."""
+        if _is_within(retry_s, self._tried_s, now_s):
+            return False
+        self._tried_s = now_s
+        try:
+            current = self._fetch_current()
+            self._values = (current, self._fetch_previous() or current)
+        except (AwsError, ValueError):
+            return False
+        self._read_s = now_s
+        return True
+
+    def _fetch_current(self) -> bytes:
+        return _long_enough(_fetch(self._client, self._name, "AWSCURRENT"))
+
+    def _fetch_previous(self) -> bytes | None:
+        """Give None where there is no such version (`ResourceNotFoundException`, as for a secret never changed)."""
+        try:
+            return _long_enough(_fetch(self._client, self._name, "AWSPREVIOUS"))
+        except ValueError:
+            return None  # whoever has mended an unfit secret shouldn't have to do it twice
+        except AwsError as error:
+            if error.code == "ResourceNotFoundException":
+                return None
+            raise
+
+
+def _is_within(seconds: float, since_s: float, now_s: float) -> bool:
+    return 0 <= now_s - since_s < seconds
+
+
+def _fetch(client: AwsCall, name: str, stage: str) -> str:
+    """Give one version's text. Raises `AwsError`, and `ValueError` if it isn't fit for a header."""
+    text = str(client.call("GetSecretValue", {"SecretId": name, "VersionStage": stage}).get("SecretString", "")).strip()
+    if not text or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("the secret isn't printable ASCII without spaces")
+    return text
+
+
+def _long_enough(text: str) -> bytes:
+    if len(text) < MIN_ORIGIN_SECRET_CHARS:
+        raise ValueError("the secret is short enough to be guessed")
+    return text.encode()
