@@ -8,6 +8,8 @@ HEADERS = ("authorization", "x-api-key", "api-key")
 """Where SDKs put it: OpenAI's in Authorization, Anthropic's in x-api-key, Azure's in api-key."""
 
 MAX_CREDENTIAL_LENGTH = 8192
+_MAX_HEADER_LENGTH = MAX_CREDENTIAL_LENGTH + 64
+"""With the scheme before it."""
 
 _BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +(?P<token>[^ ]+)")  # RFC 9110, section 11.1: the scheme is caseless
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750, section 2.1: b64token
@@ -32,13 +34,13 @@ class Credential(NamedTuple):
         return f"Credential(method={self.method!r}, text=...)"
 
 
-def find_credential(headers: Mapping[str, Iterable[str]]) -> Credential:
+def find_credential(headers: Mapping[str, Iterable[object]]) -> Credential:
     """Give the request's one credential, from headers with lower-case names.
 
     Raises `CredentialRefusedError` if there is none, a malformed one, or two that differ (the same one in two headers
-    is fine: some SDKs send it twice).
+    is fine: some SDKs send it twice). A value may be anything that an event's JSON can hold.
     """
-    found = {_read(name, value) for name in HEADERS for value in headers.get(name, ())}
+    found = {_read(name, value) for name in HEADERS for value in _values(headers, name)}
     if not found:
         raise CredentialRefusedError("no_credential")
     if len(found) > 1:
@@ -47,7 +49,16 @@ def find_credential(headers: Mapping[str, Iterable[str]]) -> Credential:
     return Credential("api_key" if text.startswith("sp_") else "jwt", text)
 
 
-def _read(name: str, value: str) -> str:
+def _values(headers: Mapping[str, Iterable[object]], name: str) -> Iterable[object]:
+    values = headers.get(name, ())
+    if not isinstance(values, list | tuple):
+        raise CredentialRefusedError("credential_malformed")
+    return values
+
+
+def _read(name: str, value: object) -> str:
+    if not isinstance(value, str) or len(value) > _MAX_HEADER_LENGTH:
+        raise CredentialRefusedError("credential_malformed")
     token = value
     if name == "authorization":
         match = _BEARER.fullmatch(value)

@@ -1,11 +1,12 @@
 """The issuer's public keys: fetched, checked one by one, and kept for a bounded time."""
 
-import json
+import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from jwt import PyJWK
+from sallyport.identity.jwk import Jwk, fits, is_for_checking, make_key
+from sallyport.identity.strict_json import read_json_without_doubtful_objects
+from sallyport.identity.verification_keys import AlgorithmKey, KeySourceError
 
 FRESH_S = 300.0
 """A key set younger than this is used as it is."""
@@ -14,25 +15,8 @@ STALE_S = 3600.0
 RETRY_S = 30.0
 """An unknown `kid`, or an issuer that is down, causes at most one fetch in this time."""
 MAX_KEYS = 64
-MIN_RSA_BITS = 2048
-
-_FAMILIES = {
-    "RS256": ("RSA", ""),
-    "RS384": ("RSA", ""),
-    "RS512": ("RSA", ""),
-    "PS256": ("RSA", ""),
-    "PS384": ("RSA", ""),
-    "PS512": ("RSA", ""),
-    "ES256": ("EC", "P-256"),
-    "ES384": ("EC", "P-384"),
-    "ES512": ("EC", "P-521"),
-    "EdDSA": ("OKP", "Ed25519"),
-}
-"""RFC 7518 and 8037: signatures by a public key only. HMAC isn't among them: a published key would be the secret."""
-
-
-class KeySourceError(Exception):
-    """The key set can't be fetched or read."""
+MAX_DOCUMENT_BYTES = 262_144
+"""A larger key set, or one of more keys, is refused as a whole: no part of it can be known to be the meant one."""
 
 
 class KeySource(Protocol):
@@ -43,91 +27,83 @@ class KeySource(Protocol):
 
 
 class KeySet:
-    """One issuer's signing keys by `kid` and algorithm (RFC 7517)."""
+    """One issuer's signing keys by `kid` and algorithm (RFC 7517).
 
-    def __init__(self, source: KeySource, monotonic: Callable[[], float]) -> None:
+    Ages are measured on the wall clock, which runs on while a Lambda process is frozen. Where it has gone backwards no
+    age is known, and the keys count as too old.
+    """
+
+    def __init__(self, source: KeySource, now: Callable[[], float] = time.time) -> None:
         self._source = source
-        self._monotonic = monotonic
-        self._keys: Mapping[str, Mapping[str, Any]] = {}
-        self._made: dict[tuple[str, str], PyJWK] = {}
+        self._now = now
+        self._keys: Mapping[str, Jwk] = {}
+        self._made: dict[tuple[str, str], AlgorithmKey | None] = {}
         self._fetched_s = float("-inf")
         self._tried_s = float("-inf")
 
-    def key_for(self, kid: str, algorithm: str) -> "PyJWK | None":
+    def key_for(self, kid: str | None, algorithm: str) -> AlgorithmKey | None:
         """Give the key with exactly this `kid`, fit for this algorithm; None if there is none.
 
-        Raises `KeySourceError` if no key set young enough can be had.
+        A key that is still there after a refresh, unchanged, is the same object. Raises `KeySourceError` if no key set
+        young enough can be had.
         """
         self._refresh(kid)
-        jwk = self._keys.get(kid)
-        if jwk is None or not _fits(jwk, algorithm):
+        jwk = None if kid is None else self._keys.get(kid)
+        if kid is None or jwk is None or not fits(jwk, algorithm):
             return None
-        return self._make(kid, algorithm, jwk)
+        if (kid, algorithm) not in self._made:
+            self._made[kid, algorithm] = make_key(jwk, algorithm)
+        return self._made[kid, algorithm]
 
-    def _refresh(self, kid: str) -> None:
-        now_s = self._monotonic()
-        age_s = now_s - self._fetched_s
-        if (age_s >= FRESH_S or kid not in self._keys) and now_s - self._tried_s >= RETRY_S:
+    def _refresh(self, kid: str | None) -> None:
+        now_s = self._now()
+        age_s = _age_s(self._fetched_s, now_s)
+        if (age_s >= FRESH_S or kid not in self._keys) and _age_s(self._tried_s, now_s) >= RETRY_S:
             self._tried_s = now_s
             try:
-                self._keys = read_key_set(self._source.fetch())
+                self._replace(read_key_set(self._source.fetch()))
             except KeySourceError:
                 if age_s >= STALE_S:
                     raise
                 return
-            self._made.clear()
             self._fetched_s = now_s
         elif age_s >= STALE_S:
             raise KeySourceError("the issuer's keys could not be fetched")
 
-    def _make(self, kid: str, algorithm: str, jwk: Mapping[str, Any]) -> "PyJWK | None":
-        from jwt import PyJWK  # noqa: PLC0415 - brings in cryptography; only a JWT's caller pays for it
-        from jwt.exceptions import PyJWTError  # noqa: PLC0415
-
-        made = self._made.get((kid, algorithm))
-        if made is None:
-            try:
-                made = PyJWK(dict(jwk), algorithm)
-            except (PyJWTError, ValueError):
-                return None
-            if getattr(made.key, "key_size", MIN_RSA_BITS) < MIN_RSA_BITS and jwk["kty"] == "RSA":
-                return None
-            self._made[kid, algorithm] = made
-        return made
+    def _replace(self, keys: Mapping[str, Jwk]) -> None:
+        self._made = {name: key for name, key in self._made.items() if keys.get(name[0]) == self._keys.get(name[0])}
+        self._keys = keys
 
 
-def read_key_set(document: bytes) -> dict[str, Mapping[str, Any]]:
+def read_key_set(document: bytes) -> dict[str, Jwk]:
     """Read a JWKS document into its usable keys by `kid`; one unusable key doesn't spoil the others.
 
-    A `kid` that stands twice is refused altogether: which of the two was meant can't be known.
-    Raises `KeySourceError` if the document isn't a key set.
+    A `kid` that stands twice is refused altogether: which of the two was meant can't be known. So is a key in which a
+    member stands twice. Raises `KeySourceError` if the document isn't a key set, or a larger one than may be.
     """
-    try:
-        keys = json.loads(document)["keys"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise KeySourceError("not a key set") from error
-    if not isinstance(keys, list) or len(keys) > MAX_KEYS:
-        raise KeySourceError("not a key set, or too many keys")
-    kids = [key.get("kid") for key in keys if isinstance(key, dict)]
+    keys = _read_keys(document)
+    kids = [key.get("kid") for key in keys]
     return {
-        key["kid"]: key
-        for key in keys
-        if isinstance(key, dict) and isinstance(key.get("kid"), str) and kids.count(key["kid"]) == 1 and _usable(key)
+        kid: key
+        for kid, key in zip(kids, keys, strict=True)
+        if isinstance(kid, str) and kids.count(kid) == 1 and is_for_checking(key)
     }
 
 
-def _usable(jwk: Mapping[str, Any]) -> bool:
-    """Public, asymmetric, and meant for checking signatures (RFC 7517, sections 4.2 and 4.3)."""
-    operations = jwk.get("key_ops", ["verify"])
-    return (
-        jwk.get("kty") in ("RSA", "EC", "OKP")
-        and "d" not in jwk
-        and jwk.get("use", "sig") == "sig"
-        and isinstance(operations, list)
-        and "verify" in operations
-    )
+def _read_keys(document: bytes) -> list[Jwk]:
+    if len(document) > MAX_DOCUMENT_BYTES:
+        raise KeySourceError("the key set is too large")
+    try:
+        value = read_json_without_doubtful_objects(document)
+    except ValueError as error:
+        raise KeySourceError("the key set isn't JSON") from error
+    keys = value.get("keys") if isinstance(value, dict) else None
+    if not isinstance(keys, list) or len(keys) > MAX_KEYS:
+        raise KeySourceError("not a key set, or too many keys")
+    return [key for key in keys if isinstance(key, dict)]
 
 
-def _fits(jwk: Mapping[str, Any], algorithm: str) -> bool:
-    kind, curve = _FAMILIES[algorithm]
-    return jwk["kty"] == kind and (not curve or jwk.get("crv") == curve) and jwk.get("alg", algorithm) == algorithm
+def _age_s(since_s: float, now_s: float) -> float:
+    """Give the seconds since; for ever where the clock has gone backwards."""
+    age_s = now_s - since_s
+    return age_s if age_s >= 0 else float("inf")

@@ -1,116 +1,123 @@
-"""JWTs: checked by PyJWT under rules that the token itself has no say in (RFC 8725).
+"""JWTs, checked under rules that the token itself has no say in (RFC 7519, 8725, 9068).
 
-The algorithm comes from the configuration and the key, the key from the issuer's set by exact `kid`; issuer, audience
-and expiry are required.
+Its unverified `iss` chooses the issuer, and from there on that issuer's rules alone are gone by: the algorithm comes
+from the configuration and the key, the key from the issuer's own by exact `kid`. PyJWT's algorithms check signatures.
+Structure, time and audience are checked here: PyJWT takes more than it should, and has a clock of its own.
 """
 
-import binascii
-import json
-from base64 import urlsafe_b64decode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from sallyport.identity.claims import ClaimMapping
+from sallyport.identity.compact_token import CompactToken, read_compact
 from sallyport.identity.credentials import CredentialRefusedError
-from sallyport.identity.jwks import KeySet
-from sallyport.identity.principal import Principal, is_subject, is_tenant, parse_words
-from sallyport.policy.parameters import JwtSettings
+from sallyport.identity.principal import Identity
+from sallyport.identity.registered_claims import check_audience, check_issued, read_lifetime
+from sallyport.identity.token_cache import CheckedToken, TokenCache, digest_of
+from sallyport.identity.verification_keys import VerificationKeys
+from sallyport.policy.rules import MAX_LEEWAY_S, IssuerRules
 
-LEEWAY_S = 30
-_MAX_HEADER_LENGTH = 2048
+type KeySourceOf = Callable[[IssuerRules], VerificationKeys]
 
 
 class TokenVerifier:
-    """Checks a JWT of one issuer."""
+    """Checks JWTs of several issuers, and remembers those found good.
+
+    One belongs to one version of the policy: what it remembers was decided under that version and goes with it.
+    """
 
     def __init__(
-        self, rules: JwtSettings, keys: KeySet, *, default_scopes: tuple[str, ...], residency: tuple[str, ...]
+        self, issuers: Sequence[IssuerRules], key_source: KeySourceOf, zones: Mapping[str, tuple[str, ...]]
     ) -> None:
-        """Take the issuer's rules, the scopes of a token that names none, and the regions of every token."""
-        self._rules = rules
-        self._keys = keys
-        self._default_scopes = default_scopes
-        self._residency = residency
+        """Take the issuers' rules, what gives an issuer's keys, and the regions of each zone.
 
-    def verify(self, token: str) -> Principal:
-        """Give the token's principal.
+        Raises `ValueError` for an issuer that stands twice or has too much leeway, and what `key_source` raises.
+        """
+        self._issuers = {rules.issuer: _Issuer(rules, key_source(rules), zones) for rules in issuers}
+        self._cache = TokenCache()
+        if len(self._issuers) != len(issuers):
+            raise ValueError("an issuer stands twice")
+
+    def verify(self, token: str, now_s: float) -> Identity:
+        """Give whose token it is, at this time in epoch seconds.
 
         Raises `CredentialRefusedError`, and `KeySourceError` where the issuer's keys can't be had.
         """
-        kid, algorithm = _read_header(token, self._rules.algorithms)
+        digest = digest_of(token)
+        known = self._cache.find(digest, now_s)
+        if known is not None:
+            return known
+        compact = read_compact(token)
+        checked = self._issuer_of(compact.claims).check(compact, now_s)
+        self._cache.keep(digest, checked)
+        return checked.identity
+
+    def verify_cached(self, token: str, now_s: float) -> Identity | None:
+        """Give whose token it is if it was found good a moment ago and still is; None otherwise. Checks no signature.
+
+        Raises `KeySourceError` where a known token's key can't be asked for again.
+        """
+        return self._cache.find(digest_of(token), now_s)
+
+    def _issuer_of(self, claims: Mapping[str, Any]) -> "_Issuer":
+        name = claims.get("iss")
+        issuer = self._issuers.get(name) if isinstance(name, str) else None
+        if issuer is None:
+            raise CredentialRefusedError("token_issuer_unknown" if "iss" in claims else "token_issuer_missing")
+        return issuer
+
+
+class _Issuer:
+    """One issuer's rules with its keys."""
+
+    def __init__(self, rules: IssuerRules, keys: VerificationKeys, zones: Mapping[str, tuple[str, ...]]) -> None:
+        if not 0 <= rules.leeway_s <= MAX_LEEWAY_S:
+            raise ValueError(f"leeway must be from 0 to {MAX_LEEWAY_S} seconds")
+        self._rules = rules
+        self._keys = keys
+        self._mapping = ClaimMapping(rules, zones)
+        self._type = _media_type(rules.token_type)
+
+    def check(self, token: CompactToken, now_s: float) -> CheckedToken:
+        """Check the header before any key is asked for, the claims only once the signature is known to be good."""
+        algorithm, kid = self._algorithm(token.header), self._kid(token.header)
+        self._check_type(token.header)
         key = self._keys.key_for(kid, algorithm)
         if key is None:
             raise CredentialRefusedError("token_key_unknown")
-        return self._principal(self._claims(token, key, algorithm))
+        if not key.verifies(token.signed, token.signature):
+            raise CredentialRefusedError("token_signature_wrong")
+        lifetime = read_lifetime(token.claims, self._rules.leeway_s)
+        lifetime.check(now_s)
+        check_issued(token.claims, now_s, self._rules.leeway_s)
+        check_audience(token.claims, self._rules.audiences)
+        identity = self._mapping.read(token.claims)
+        return CheckedToken(identity, lifetime, self._keys, key, kid=kid, algorithm=algorithm, checked_s=now_s)
 
-    def _claims(self, token: str, key: Any, algorithm: str) -> Mapping[str, Any]:
-        import jwt  # noqa: PLC0415 - brings in cryptography; only a JWT's caller pays for it
+    def _algorithm(self, header: Mapping[str, Any]) -> str:
+        algorithm = header.get("alg")
+        if not isinstance(algorithm, str) or algorithm not in self._rules.algorithms:
+            raise CredentialRefusedError("token_algorithm_refused")
+        return algorithm
 
-        try:
-            claims: dict[str, Any] = jwt.decode(
-                token,
-                key.key,
-                algorithms=[algorithm],
-                audience=self._rules.audiences,
-                issuer=self._rules.issuer,
-                leeway=LEEWAY_S,
-                options={"require": ["exp", "iss", "aud"], "verify_sub": False, "verify_jti": False},
-            )
-        except jwt.ExpiredSignatureError as error:
-            raise CredentialRefusedError("token_expired") from error
-        except (jwt.PyJWTError, ValueError, OverflowError, RecursionError) as error:
-            raise CredentialRefusedError("token_" + type(error).__name__) from error
-        return claims
+    def _kid(self, header: Mapping[str, Any]) -> str | None:
+        """Give the key's id; an issuer with a secret has one key, and what its tokens call it is nothing to us."""
+        kid = header.get("kid")
+        if "kid" in header and not isinstance(kid, str):
+            raise CredentialRefusedError("token_kid_malformed")
+        if self._rules.hmac_secret:
+            return None
+        if kid is None:
+            raise CredentialRefusedError("token_kid_missing")
+        return str(kid)
 
-    def _principal(self, claims: Mapping[str, Any]) -> Principal:
-        rules = self._rules
-        tenant, subject = claims.get(rules.tenant_claim), claims.get(rules.subject_claim)
-        if not isinstance(tenant, str) or not is_tenant(tenant):
-            raise CredentialRefusedError("token_tenant_missing")
-        if not isinstance(subject, str) or not is_subject(subject):
-            raise CredentialRefusedError("token_subject_missing")
-        return Principal(
-            method="jwt",
-            tenant=tenant,
-            subject=subject,
-            key_id="",
-            scopes=self._scopes(claims),
-            models=(),
-            residency=self._residency,
-        )
-
-    def _scopes(self, claims: Mapping[str, Any]) -> tuple[str, ...]:
-        """RFC 8693, section 4.2: a space-separated string; several identity providers send a list."""
-        claim = claims.get(self._rules.scopes_claim) if self._rules.scopes_claim else None
-        if claim is None:
-            return self._default_scopes
-        words = claim if isinstance(claim, list) else [claim]
-        if not all(isinstance(word, str) for word in words):
-            raise CredentialRefusedError("token_scopes_malformed")
-        try:
-            return parse_words(" ".join(words))
-        except ValueError as error:
-            raise CredentialRefusedError("token_scopes_malformed") from error
+    def _check_type(self, header: Mapping[str, Any]) -> None:
+        """RFC 9068, section 4: an ID token, signed by the same key, is no access token."""
+        kind = header.get("typ")
+        if self._type and (not isinstance(kind, str) or _media_type(kind) != self._type):
+            raise CredentialRefusedError("token_type_refused")
 
 
-def _read_header(token: str, algorithms: tuple[str, ...]) -> tuple[str, str]:
-    """Give `kid` and `alg` of a token that may be worth a signature check; `jwk`, `jku`, `x5u` are never read."""
-    header = _decode_header(token)
-    kid, algorithm = header.get("kid"), header.get("alg")
-    if not isinstance(algorithm, str) or algorithm not in algorithms:
-        raise CredentialRefusedError("token_algorithm_refused")
-    if not isinstance(kid, str) or "crit" in header:  # RFC 7515, section 4.1.11: no extension is understood here
-        raise CredentialRefusedError("token_header_refused")
-    return kid, algorithm
-
-
-def _decode_header(token: str) -> Mapping[str, Any]:
-    parts = token.split(".")
-    if len(parts) != 3 or len(parts[0]) > _MAX_HEADER_LENGTH:  # noqa: PLR2004 - JWS compact form has three parts
-        raise CredentialRefusedError("token_malformed")
-    try:
-        header = json.loads(urlsafe_b64decode(parts[0] + "=" * (-len(parts[0]) % 4)))
-    except (binascii.Error, ValueError, RecursionError) as error:
-        raise CredentialRefusedError("token_malformed") from error
-    if not isinstance(header, dict):
-        raise CredentialRefusedError("token_malformed")
-    return header
+def _media_type(text: str) -> str:
+    """RFC 7515, section 4.1.9: `application/` may be left out, and case counts for nothing."""
+    return text.lower().removeprefix("application/")
