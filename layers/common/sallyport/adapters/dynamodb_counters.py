@@ -1,4 +1,4 @@
-"""Counters of limits, in the `counters` table."""
+"""Counters of limits and of failed credentials, in the `counters` table."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,9 +13,11 @@ SORT_KEY = "window"
 class DynamoDbCounterStore:
     """Counters in the `counters` table: one item per scope's member, one conditional update per charge."""
 
-    def __init__(self, client: AwsCall, table: str) -> None:
+    def __init__(self, client: AwsCall, table: str, prefix: str = "limit") -> None:
+        """`prefix` tells apart what is counted: an item's partition key is `<prefix>#<member>`."""
         self._client = client
         self._table = table
+        self._prefix = prefix
 
     def charge(self, key: str, charges: Sequence[Charge], expires_at_s: int) -> ChargeOutcome:
         """Charge all rules of one item if every condition holds, or none of them. Raises `StoreError`."""
@@ -35,7 +37,7 @@ class DynamoDbCounterStore:
     def _payload(self, key: str, update: "_Update") -> dict[str, Any]:
         return {
             "TableName": self._table,
-            "Key": {"pk": {"S": f"limit#{key}"}, "sk": {"S": SORT_KEY}},
+            "Key": {"pk": {"S": f"{self._prefix}#{key}"}, "sk": {"S": SORT_KEY}},
             "UpdateExpression": "SET " + ", ".join(update.sets),
             "ConditionExpression": " AND ".join(update.conditions),
             "ExpressionAttributeNames": update.names,
