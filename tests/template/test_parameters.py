@@ -246,7 +246,8 @@ def _longest(value: Any) -> str:
     parameter = PARAMETERS[name]
     if parameter["Type"] == "Number":
         return str(parameter["MaxValue"])
-    return max(parameter.get("AllowedValues", ()), key=len, default="x" * parameter.get("MaxLength", 0))
+    allowed: list[str] = parameter.get("AllowedValues") or ["x" * parameter["MaxLength"]]
+    return max(allowed, key=len)
 
 
 def _environments(parameters: Mapping[str, str]) -> dict[str, Mapping[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,9 @@ from sallyport_cli.echo.answers import (
 from sallyport_cli.echo.faults import Faults
 
 
-def create_app(faults: Faults, *, require_key: str | None = None, jwks: Path | None = None) -> Starlette:
+def create_app(faults: Faults, *, require_key: str | None = None, jwks: Sequence[Path] = ()) -> Starlette:
     """The upstream, with `faults` for every request and, with `require_key`, a 401 for those without that key."""
     echo = _Echo(faults, require_key)
-
-    async def serve_jwks(_: Request) -> FileResponse:
-        assert jwks is not None
-        return FileResponse(jwks, media_type="application/json")
 
     routes = [
         Route("/v1/chat/completions", echo.chat, methods=["POST"]),
@@ -42,7 +38,14 @@ def create_app(faults: Faults, *, require_key: str | None = None, jwks: Path | N
         Route("/v1/models", echo.list_models, methods=["GET"]),
         Route("/v1/models/{model:path}", echo.show_model, methods=["GET"]),
     ]
-    return Starlette(routes=[*routes, Route("/jwks.json", serve_jwks)] if jwks else routes)
+    return Starlette(routes=[*routes, *(Route(f"/{path.name}", _serve_json(path)) for path in jwks)])
+
+
+def _serve_json(path: Path) -> Callable[[Request], Awaitable[FileResponse]]:
+    async def serve(_: Request) -> FileResponse:
+        return FileResponse(path, media_type="application/json")
+
+    return serve
 
 
 class _Echo:

@@ -27,7 +27,12 @@ _MODEL_HELP = "\n".join(f"  {name}: {what}" for name, what in FAULT_MODELS.items
 @click.option("--cut-after", type=click.IntRange(0), metavar="N", help="Cut the connection after N chunks.")
 @click.option("--silent", is_flag=True, help="Take requests and never answer.")
 @click.option("--require-key", metavar="KEY", help="Refuse requests without `Authorization: Bearer KEY`.")
-@click.option("--jwks", type=click.Path(path_type=Path, exists=True), help="Serve this file as /jwks.json.")
+@click.option(
+    "--jwks",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True),
+    help="Serve this file under its own name, such as /jwks.json; repeatable.",
+)
 @click.option("--until-stdin-ends", is_flag=True, hidden=True)
 def echo_upstream(
     *,
@@ -37,7 +42,7 @@ def echo_upstream(
     cut_after: int | None,
     silent: bool,
     require_key: str | None,
-    jwks: Path | None,
+    jwks: tuple[Path, ...],
     until_stdin_ends: bool,
 ) -> None:
     """An OpenAI-compatible upstream that answers with what it was told, and fails on demand."""

@@ -212,8 +212,9 @@ def function_environment(
     # In Lambda the layer has the package and its libraries under /opt/python; in a checkout the one lies beside the
     # wrapper, the others are this command's own.
     checkout = {"PYTHONPATH": f"{function.layer_dir}:{sysconfig.get_path('purelib')}"}
+    machine = {"AWS_SAM_LOCAL": "true"}  # as SAM CLI tells a function that it isn't in Lambda
     endpoint = {"AWS_ENDPOINT_URL": endpoint_url} if endpoint_url else {}
-    return {**checkout, **endpoint, **function.environment, **reserved}
+    return {**checkout, **endpoint, **function.environment, **machine, **reserved}
 
 
 def function_arn(function: Function, region: str) -> str:

@@ -73,11 +73,21 @@ class Stack:
 
 
 def load_stack(
-    template: Path, given: Mapping[str, str], *, name: str = "sallyport", region: str = "us-east-1"
+    template: Path,
+    given: Mapping[str, str],
+    *,
+    name: str = "sallyport",
+    region: str = "us-east-1",
+    defaults: Mapping[str, str] | None = None,
 ) -> Stack:
-    """Reads `template` with the parameters `given`; raises `TemplateError` for what can't be run locally."""
+    """Reads `template` with the parameters `given`; raises `TemplateError` for what can't be run locally.
+
+    `defaults` stand in for the template's own, where it has such a parameter.
+    """
     document = read_template(template)
-    parameters = resolve_parameters(document.get("Parameters") or {}, given)
+    declared = document.get("Parameters") or {}
+    usual = {parameter: value for parameter, value in (defaults or {}).items() if parameter in declared}
+    parameters = resolve_parameters(declared, {**usual, **given})
     reader = _StackReader(document, template.resolve().parent, parameters, name, region)
     reader.check_rules(document.get("Rules") or {})
     return reader.read()

@@ -125,7 +125,9 @@ def test_a_created_key_is_shown_once_and_stored_with_what_it_grants(play: Play) 
         parts = parse(made["key"])
         assert parts is not None
         assert {
-            name: next(iter(value.values())) for name, value in item.items() if name not in ("created_at", "not_after")
+            name: next(iter(value.values()))
+            for name, value in item.items()
+            if name not in ("created_at", "created_by", "not_after")
         } == {
             "pk": f"key#{made['key_id']}",
             "sk": "key",
