@@ -1,9 +1,11 @@
 """The echo upstream, asked by the OpenAI SDK."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import openai
 import pytest
@@ -107,3 +109,12 @@ def test_flags_apply_to_every_call() -> None:
         client.chat.completions.create(model="echo", messages=[HELLO])
     with echo("--cut-after", "1") as client, pytest.raises(openai.APIConnectionError):
         list(client.chat.completions.create(model="echo", messages=[HELLO], stream=True))
+
+
+def test_key_sets_are_served_under_their_names(tmp_path: Path) -> None:
+    for name in ("jwks.json", "jwks-other.json"):
+        (tmp_path / name).write_text(json.dumps({"keys": [], "name": name}))
+    with echo(*(part for path in tmp_path.iterdir() for part in ("--jwks", str(path)))) as running:
+        for name in ("jwks.json", "jwks-other.json"):
+            answer = running.get(f"{str(running.base_url).removesuffix('v1/')}{name}", cast_to=object)
+            assert answer == {"keys": [], "name": name}

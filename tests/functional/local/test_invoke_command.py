@@ -45,6 +45,7 @@ def test_env_vars_replace_declared_variables_and_may_add_awss_own(tmp_path: Path
     environ = json.loads(json.loads(invoke(tmp_path, "Buffered", {}, env_vars).stdout)["body"])["environ"]
     assert (environ["STAGE"], environ["AWS_ENDPOINT_URL"]) == ("own", "http://127.0.0.1:1")
     assert "STRAY" not in environ
+    assert environ["AWS_SAM_LOCAL"] == "true"
 
 
 @pytest.mark.parametrize("function", ["Nothing", "Api"])

@@ -202,6 +202,7 @@ def test_a_function_sees_lambdas_environment_and_not_the_callers(play: Callable[
         assert environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] == "128"
         assert environ["STAGE"] == "prod"
         assert environ["AWS_ACCESS_KEY_ID"] == "local"
+        assert environ["AWS_SAM_LOCAL"] == "true"
         strays = set(os.environ) - {"PATH", "LANG", "TZ", "PWD", "SHLVL", "_", "PYTHONPATH", "AWS_REGION"}
         assert not {name for name in strays if name in environ and not name.startswith(("AWS_", "LC_"))}
 

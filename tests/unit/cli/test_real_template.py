@@ -54,6 +54,13 @@ def test_parameters_reach_the_functions_variables() -> None:
     assert environment["SALLYPORT_COUNTERS_TABLE"] == "CountersTable"
 
 
+def test_defaults_stand_in_for_the_templates_where_it_has_such_a_parameter() -> None:
+    defaults = {"PolicyRefreshSeconds": "1", "KeyRevocationSeconds": "1", "NoSuchParameter": "1"}
+    stack = load_stack(TEMPLATE, {"KeyRevocationSeconds": "7"}, defaults=defaults)
+    environment = stack.functions["AuthorizerFunction"].environment
+    assert (environment["SALLYPORT_POLICY_REFRESH_S"], environment["SALLYPORT_KEY_REVOCATION_S"]) == ("1", "7")
+
+
 @pytest.mark.parametrize(
     "given",
     [
