@@ -7,7 +7,7 @@ then repeated.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -15,6 +15,7 @@ import click
 from sallyport.adapters.dynamodb_keys import SORT_KEY
 from sallyport.identity.api_keys import NewKey, mint
 from sallyport_cli.key_items import KeyGrant, item_key, store_key
+from sallyport_cli.keys.faults import dynamodb_errors, not_dynamodb
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -48,25 +49,27 @@ class KeyTable:
         """Mint a key and store its item."""
         key = mint()
         # A repeated write finds its own item there already; reading back tells whether it is that.
-        with self._errors(), suppress(self._client.exceptions.ConditionalCheckFailedException):
+        with dynamodb_errors(self._name), suppress(self._client.exceptions.ConditionalCheckFailedException):
             store_key(self._client, self._name, key.key_id, key.secret_sha256, grant)
         self._confirm(key)
         return key
 
     def read(self, key_id: str) -> StoredItem | None:
         """Give a key's item, None if there is none."""
-        with self._errors():
-            answer = self._client.get_item(TableName=self._name, Key=item_key(key_id), ConsistentRead=True)
-            return answer.get("Item")
+        with dynamodb_errors(self._name):
+            item = self._client.get_item(TableName=self._name, Key=item_key(key_id), ConsistentRead=True).get("Item")
+        if item is not None and any(item.get(name) != value for name, value in item_key(key_id).items()):
+            raise not_dynamodb(self._name)
+        return item
 
     def items(self) -> list[StoredItem]:
         """Give every key's item, without its hash, in no order. The whole table is read for it."""
-        with self._errors():
+        with dynamodb_errors(self._name):
             return [item for page in self._pages() for item in page]
 
     def revoke(self, key_id: str, by: str, now_s: int) -> tuple[StoredItem, bool] | None:
         """Revoke a key; give its item and whether it was revoked now, None if there is no such key."""
-        with self._errors():
+        with dynamodb_errors(self._name):
             try:
                 self._mark_revoked(key_id, by, now_s)
                 revoked_now = True
@@ -85,7 +88,7 @@ class KeyTable:
             {"Update": self._ending(old, key.key_id, ends_at_s)},
             {"Put": {"TableName": self._name, "Item": dict(successor), "ConditionExpression": _NOT_THERE}},
         ]
-        with self._errors():
+        with dynamodb_errors(self._name):
             try:
                 self._client.transact_write_items(TransactItems=changes)
             except self._client.exceptions.TransactionCanceledException as error:
@@ -103,8 +106,8 @@ class KeyTable:
             PaginationConfig={"PageSize": self._page_size},
         )
         for page in pages:
-            if "Items" not in page:
-                raise click.ClickException(f"table {self._name}: what answers there isn't DynamoDB")
+            if not all("pk" in item for item in page["Items"]):
+                raise not_dynamodb(self._name)
             yield list(page["Items"])
 
     def _mark_revoked(self, key_id: str, by: str, now_s: int) -> None:
@@ -138,15 +141,3 @@ class KeyTable:
 
     def _not_stored(self) -> click.ClickException:
         return click.ClickException(f"table {self._name}: it was written but isn't there: is that DynamoDB?")
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - boto3 is heavy
-        from botocore.parsers import ResponseParserError  # noqa: PLC0415 - the same
-
-        try:
-            yield
-        except ResponseParserError:
-            raise click.ClickException(f"table {self._name}: what answers there isn't DynamoDB") from None
-        except (BotoCoreError, ClientError) as error:
-            raise click.ClickException(f"table {self._name}: {error}") from None

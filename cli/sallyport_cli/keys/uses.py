@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from sallyport.adapters.dynamodb_keys import LAST_USED_SORT_KEY
+from sallyport_cli.keys.faults import dynamodb_errors
 from sallyport_cli.target import Target
 
 if TYPE_CHECKING:
@@ -21,15 +22,14 @@ _TRIES: Final = 5
 
 def last_used_days(target: Target, key_ids: Sequence[str]) -> dict[str, str]:
     """Days (ISO 8601, UTC) by key id, of the keys whose last use is known; a warning where they can't be read."""
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - boto3 is heavy
-    from botocore.parsers import ResponseParserError  # noqa: PLC0415 - the same
-
     try:
         table = target.counters_table()
-        return {} if table is None else read_days(target.client("dynamodb"), table, key_ids)
-    except (BotoCoreError, ClientError, ResponseParserError, click.ClickException) as error:
-        reason = error.message if isinstance(error, click.ClickException) else str(error)
-        click.echo(f"when keys were last used can't be told: {reason}", err=True)
+        if table is None:
+            return {}
+        with dynamodb_errors(table):
+            return read_days(target.client("dynamodb"), table, key_ids)
+    except click.ClickException as error:
+        click.echo(f"when keys were last used can't be told: {error.message}", err=True)
         return {}
 
 
