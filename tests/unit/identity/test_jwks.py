@@ -1,94 +1,200 @@
 """The issuer's keys: which are usable, how often they are fetched, how long they are believed."""
 
+import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from sallyport.identity.jwks import FRESH_S, MAX_KEYS, RETRY_S, STALE_S, KeySet, KeySourceError, read_key_set
-from tests.support.issuer import EC_KEY, RSA_KEY, document, jwk
+from sallyport.identity import base64url
+from sallyport.identity.jwks import (
+    FRESH_S,
+    MAX_DOCUMENT_BYTES,
+    MAX_KEYS,
+    RETRY_S,
+    STALE_S,
+    KeySet,
+    read_key_set,
+)
+from sallyport.identity.verification_keys import KeySourceError
+from tests.support.issuer import (
+    EC384_KEY,
+    EC521_KEY,
+    EC_KEY,
+    ED_KEY,
+    OTHER_RSA_KEY,
+    RSA_KEY,
+    SHORT_RSA_KEY,
+    FakeSource,
+    document,
+    encode,
+    jwk,
+)
 
 
-class Issuer:
-    """A key source whose answers and clock the test holds."""
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 1_700_000_000.0
 
-    def __init__(self, answer: bytes) -> None:
-        self.answer: bytes | None = answer
-        self.fetches = 0
-        self.now_s = 1000.0
-
-    def fetch(self) -> bytes:
-        self.fetches += 1
-        if self.answer is None:
-            raise KeySourceError("down")
-        return self.answer
+    def __call__(self) -> float:
+        return self.now_s
 
 
 @pytest.fixture
-def issuer() -> Issuer:
-    return Issuer(document(jwk(RSA_KEY, "rsa-1")))
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture
-def keys(issuer: Issuer) -> KeySet:
-    return KeySet(issuer, lambda: issuer.now_s)
+def issuer() -> FakeSource:
+    return FakeSource(document(jwk(RSA_KEY, "rsa-1")))
 
 
-def test_keys_are_fetched_once_while_fresh(issuer: Issuer, keys: KeySet) -> None:
+@pytest.fixture
+def keys(issuer: FakeSource, clock: Clock) -> KeySet:
+    return KeySet(issuer, clock)
+
+
+def test_keys_are_fetched_once_while_fresh(issuer: FakeSource, keys: KeySet, clock: Clock) -> None:
     for _ in range(5):
         assert keys.key_for("rsa-1", "RS256") is not None
     assert issuer.fetches == 1
-    issuer.now_s += FRESH_S
+    clock.now_s += FRESH_S
     keys.key_for("rsa-1", "RS256")
     assert issuer.fetches == 2
 
 
-def test_an_unknown_kid_causes_at_most_one_fetch_in_the_interval(issuer: Issuer, keys: KeySet) -> None:
+def test_an_unknown_kid_causes_at_most_one_fetch_in_the_interval(
+    issuer: FakeSource, keys: KeySet, clock: Clock
+) -> None:
     keys.key_for("rsa-1", "RS256")
     for number in range(100):
         assert keys.key_for(f"unknown-{number}", "RS256") is None
     assert issuer.fetches == 1
-    issuer.now_s += RETRY_S
-    assert keys.key_for("unknown", "RS256") is None
+    clock.now_s += RETRY_S
+    for number in range(100):
+        assert keys.key_for(f"unknown-{number}", "RS256") is None
     assert issuer.fetches == 2
 
 
-def test_a_new_key_is_found_after_a_rotation(issuer: Issuer, keys: KeySet) -> None:
+def test_a_new_key_is_found_after_a_rotation(issuer: FakeSource, keys: KeySet, clock: Clock) -> None:
     keys.key_for("rsa-1", "RS256")
     issuer.answer = document(jwk(EC_KEY, "ec-2"))
-    issuer.now_s += RETRY_S
+    clock.now_s += RETRY_S
     assert keys.key_for("ec-2", "ES256") is not None
     assert keys.key_for("rsa-1", "RS256") is None
 
 
-def test_stale_keys_serve_while_the_issuer_is_down_and_not_for_ever(issuer: Issuer, keys: KeySet) -> None:
+def test_stale_keys_serve_while_the_issuer_is_down_and_not_for_ever(
+    issuer: FakeSource, keys: KeySet, clock: Clock
+) -> None:
     keys.key_for("rsa-1", "RS256")
     issuer.answer = None
-    issuer.now_s += STALE_S - 1
+    clock.now_s += STALE_S - 1
     assert keys.key_for("rsa-1", "RS256") is not None
-    issuer.now_s += 1
+    clock.now_s += 1
     with pytest.raises(KeySourceError):
         keys.key_for("rsa-1", "RS256")
+    issuer.answer = document(jwk(RSA_KEY, "rsa-1"))
+    clock.now_s += RETRY_S
+    assert keys.key_for("rsa-1", "RS256") is not None
 
 
-def test_an_issuer_that_was_never_up_is_an_error_each_time_and_a_fetch_seldom(issuer: Issuer, keys: KeySet) -> None:
+@pytest.mark.parametrize("answer", [None, b"<html>", b'{"keys": []', b"{}"])
+def test_an_issuer_that_is_down_or_talks_nonsense_is_asked_seldom_whatever_comes(
+    issuer: FakeSource, keys: KeySet, clock: Clock, answer: bytes | None
+) -> None:
+    keys.key_for("rsa-1", "RS256")
+    issuer.answer = answer
+    clock.now_s += FRESH_S
+    for number in range(10):
+        assert keys.key_for("rsa-1", "RS256") is not None
+        assert keys.key_for(f"unknown-{number}", "RS256") is None
+    assert issuer.fetches == 2
+    clock.now_s += RETRY_S
+    keys.key_for("rsa-1", "RS256")
+    keys.key_for("unknown", "RS256")
+    assert issuer.fetches == 3
+
+
+def test_an_issuer_that_was_never_up_is_an_error_each_time_and_a_fetch_seldom(issuer: FakeSource, keys: KeySet) -> None:
     issuer.answer = None
+    for kid in ("rsa-1", "unknown", "rsa-1"):
+        with pytest.raises(KeySourceError):
+            keys.key_for(kid, "RS256")
+    assert issuer.fetches == 1
+
+
+def test_a_key_set_without_a_usable_key_knows_none(issuer: FakeSource, keys: KeySet) -> None:
+    issuer.answer = b'{"keys": []}'
+    assert keys.key_for("rsa-1", "RS256") is None
+    assert issuer.fetches == 1
+
+
+def test_where_the_clock_has_gone_back_the_keys_count_as_too_old(
+    issuer: FakeSource, keys: KeySet, clock: Clock
+) -> None:
+    keys.key_for("rsa-1", "RS256")
+    clock.now_s -= 10
+    assert keys.key_for("rsa-1", "RS256") is not None
+    assert issuer.fetches == 2
+    issuer.answer = None
+    clock.now_s -= 10
     for _ in range(5):
         with pytest.raises(KeySourceError):
             keys.key_for("rsa-1", "RS256")
-    assert issuer.fetches == 1
+    assert issuer.fetches == 3
+
+
+def test_a_key_stays_the_same_object_while_the_issuer_has_it(issuer: FakeSource, keys: KeySet, clock: Clock) -> None:
+    issuer.answer = document(jwk(RSA_KEY, "rsa-1"), jwk(EC_KEY, "ec-1"))
+    kept, replaced = keys.key_for("rsa-1", "RS256"), keys.key_for("ec-1", "ES256")
+    issuer.answer = document(jwk(EC_KEY, "ec-1", extra=1), jwk(RSA_KEY, "rsa-1"))
+    clock.now_s += FRESH_S
+    assert keys.key_for("rsa-1", "RS256") is kept
+    assert keys.key_for("ec-1", "ES256") is not replaced
+    assert issuer.fetches == 2
+
+
+def test_a_key_that_was_gone_for_a_while_is_another_object(issuer: FakeSource, keys: KeySet, clock: Clock) -> None:
+    first = keys.key_for("rsa-1", "RS256")
+    for answer in (document(jwk(EC_KEY, "ec-1")), document(jwk(RSA_KEY, "rsa-1"))):
+        issuer.answer = answer
+        clock.now_s += FRESH_S
+        keys.key_for("rsa-1", "RS256")
+    assert keys.key_for("rsa-1", "RS256") is not first
+
+
+def test_one_key_serves_each_algorithm_that_fits_it(keys: KeySet) -> None:
+    assert keys.key_for("rsa-1", "RS256") is not keys.key_for("rsa-1", "PS512")
+    for algorithm in ("ES256", "EdDSA", "HS256", "none", ""):
+        assert keys.key_for("rsa-1", algorithm) is None
+
+
+def test_no_kid_chooses_no_key(keys: KeySet) -> None:
+    assert keys.key_for(None, "RS256") is None
 
 
 @pytest.mark.parametrize(
     "changes",
     [
         {"use": "enc"},
+        {"use": ["sig"]},
         {"key_ops": ["encrypt"]},
         {"key_ops": "verify"},
-        {"d": "AQAB"},
+        {"key_ops": []},
+        {"key_ops": ["verify", "verify"]},
+        {"key_ops": ["verify", 1]},
+        {"key_ops": {"verify": 1}},
+        *[{name: "AQAB"} for name in ("d", "p", "q", "dp", "dq", "qi", "k")],
+        {"oth": []},
         {"kty": "oct", "k": "c2VjcmV0"},
         {"kid": 7},
+        {"kid": ["spoilt"]},
+        {"kid": None},
         {"kty": ["RSA"]},
         {"kty": None},
+        {"kty": "rsa"},
     ],
 )
 def test_a_key_that_is_not_for_checking_signatures_is_left_out(changes: dict[str, Any]) -> None:
@@ -96,25 +202,139 @@ def test_a_key_that_is_not_for_checking_signatures_is_left_out(changes: dict[str
     assert set(read_key_set(document(spoilt, jwk(EC_KEY, "ec-1")))) == {"ec-1"}
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"use": None},
+        {"key_ops": None},
+        {"key_ops": ["verify", "sign"]},
+        {"x5c": ["MIIB"]},
+        {"x5u": "http://127.0.0.1/"},
+    ],
+)
+def test_a_key_that_says_less_or_more_is_taken(changes: dict[str, Any]) -> None:
+    assert set(read_key_set(document(jwk(RSA_KEY, "rsa-1", **changes)))) == {"rsa-1"}
+
+
 def test_a_kid_that_stands_twice_is_no_key() -> None:
     both = document(jwk(RSA_KEY, "twin"), jwk(EC_KEY, "twin"), jwk(EC_KEY, "ec-1"))
     assert set(read_key_set(both)) == {"ec-1"}
 
 
+def test_a_kid_that_an_unusable_key_has_too_is_no_key() -> None:
+    assert read_key_set(document(jwk(RSA_KEY, "twin"), jwk(RSA_KEY, "twin", use="enc"))) == {}
+
+
+def test_a_key_with_a_member_twice_is_no_key_and_spoils_no_other() -> None:
+    text = json.dumps(jwk(RSA_KEY, "spoilt")).replace('"kty"', '"n": "AQAB", "kty"')
+    assert text.count('"n"') == 2
+    assert set(read_key_set(f'{{"keys": [{text}, {json.dumps(jwk(EC_KEY, "ec-1"))}]}}'.encode())) == {"ec-1"}
+
+
+def test_what_is_no_object_among_the_keys_spoils_no_other() -> None:
+    listed: list[Any] = [None, 7, "key", [], jwk(EC_KEY, "ec-1")]
+    assert set(read_key_set(json.dumps({"keys": listed}).encode())) == {"ec-1"}
+
+
+def rsa_numbers(bits: int) -> dict[str, str]:
+    """Give a modulus of so many bits; nobody need know its factors."""
+    modulus = (1 << (bits - 1)) | 0xF00D_FACE_F00D_FACF
+    return {"n": encode(modulus.to_bytes((bits + 7) // 8))}
+
+
+def off_the_curve() -> Iterator[dict[str, str]]:
+    """Give coordinates of another point, of no point, and of no number of the field."""
+    yield {"y": jwk(EC384_KEY, "x")["y"]}
+    yield {"y": jwk(EC_KEY, "x")["x"]}
+    yield {"x": encode(bytes(32)), "y": encode(bytes(32))}
+    yield {"x": encode(b"\xff" * 32)}
+
+
 @pytest.mark.parametrize(
-    "changes", [{"n": "AQAB"}, {"n": "!"}, {"e": ""}, {"alg": "RS384"}, {"alg": "none"}, {"kty": "EC"}]
+    ("key", "algorithm", "changes"),
+    [
+        (RSA_KEY, "RS256", {"n": "AQAB"}),
+        (RSA_KEY, "RS256", {"n": "!"}),
+        (RSA_KEY, "RS256", {"n": None}),
+        (RSA_KEY, "RS256", {"n": 7}),
+        (RSA_KEY, "RS256", {"n": jwk(RSA_KEY, "x")["n"] + "=="}),
+        (RSA_KEY, "RS256", rsa_numbers(2047)),
+        (RSA_KEY, "RS256", {"n": encode(bytes(1) * 128 + base64url.decode(rsa_numbers(1024)["n"]))}),
+        (RSA_KEY, "RS256", rsa_numbers(8193)),
+        (RSA_KEY, "RS256", {"n": encode(b"\xff" * 255 + b"\xfe")}),
+        (RSA_KEY, "RS256", {"n": jwk(SHORT_RSA_KEY, "x")["n"]}),
+        (RSA_KEY, "RS256", {"e": ""}),
+        (RSA_KEY, "RS256", {"e": None}),
+        (RSA_KEY, "RS256", {"e": "AQ"}),
+        (RSA_KEY, "RS256", {"e": "Ag"}),
+        (RSA_KEY, "RS256", {"e": "BA"}),
+        (RSA_KEY, "RS256", {"e": encode(b"\x01" + bytes(7) + b"\x01")}),
+        (RSA_KEY, "RS256", {"alg": "RS384"}),
+        (RSA_KEY, "RS256", {"alg": "none"}),
+        (RSA_KEY, "RS256", {"alg": ["RS256"]}),
+        (RSA_KEY, "RS256", {"kty": "EC"}),
+        (RSA_KEY, "ES256", {"kty": "EC"}),
+        (EC_KEY, "ES256", {"crv": "P-384"}),
+        (EC_KEY, "ES256", {"crv": "secp256k1"}),
+        (EC_KEY, "ES256", {"crv": None}),
+        (EC_KEY, "ES256", {"y": None}),
+        *[(EC_KEY, "ES256", change) for change in off_the_curve()],
+        (EC_KEY, "ES384", {}),
+        (EC_KEY, "ES384", {"crv": "P-384"}),
+        (EC384_KEY, "ES256", {}),
+        (EC521_KEY, "ES512", {"crv": "P-256"}),
+        (ED_KEY, "EdDSA", {"x": encode(bytes(31))}),
+        (ED_KEY, "EdDSA", {"x": None}),
+        (ED_KEY, "EdDSA", {"crv": "Ed448"}),
+        (ED_KEY, "EdDSA", {"crv": "X25519"}),
+        (ED_KEY, "ES256", {"kty": "EC"}),
+    ],
 )
-def test_a_broken_or_unfit_key_is_no_key(issuer: Issuer, keys: KeySet, changes: dict[str, Any]) -> None:
-    issuer.answer = document(jwk(RSA_KEY, "rsa-1", **changes))
-    assert keys.key_for("rsa-1", "RS256") is None
+def test_a_broken_or_unfit_key_is_no_key_and_spoils_no_other(
+    issuer: FakeSource, keys: KeySet, key: Any, algorithm: str, changes: dict[str, Any]
+) -> None:
+    issuer.answer = document(jwk(key, "spoilt", **changes), jwk(OTHER_RSA_KEY, "good"))
+    for _ in range(2):
+        assert keys.key_for("spoilt", algorithm) is None
+    assert keys.key_for("good", "RS256") is not None
 
 
-@pytest.mark.parametrize("answer", [b"", b"[]", b"{}", b'{"keys": 5}', b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize("bits", [2048, 8192])
+def test_rsa_keys_from_the_shortest_to_the_longest_are_taken(issuer: FakeSource, keys: KeySet, bits: int) -> None:
+    issuer.answer = document(jwk(RSA_KEY, "rsa-1", **rsa_numbers(bits)))
+    assert keys.key_for("rsa-1", "RS256") is not None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"keys": 5}',
+        b'{"keys": {}}',
+        b'{"keys": [], "keys": []}',
+        b'{"keys": NaN}',
+        b"\xff",
+        '{"keys": []}'.encode("utf-16"),
+        b"[" * 100_000,
+        b'{"keys": [' + b"[" * 40 + b"]" * 40 + b"]}",
+    ],
+)
 def test_what_is_no_key_set_is_an_error(answer: bytes) -> None:
     with pytest.raises(KeySourceError):
         read_key_set(answer)
 
 
 def test_too_many_keys_are_an_error() -> None:
+    listed = [jwk(EC_KEY, f"ec-{number}") for number in range(MAX_KEYS + 1)]
     with pytest.raises(KeySourceError):
-        read_key_set(document(*[jwk(EC_KEY, f"ec-{number}") for number in range(MAX_KEYS + 1)]))
+        read_key_set(document(*listed))
+    assert len(read_key_set(document(*listed[1:]))) == MAX_KEYS
+
+
+def test_a_document_over_the_limit_is_an_error() -> None:
+    whole = document(jwk(EC_KEY, "ec-1"))
+    assert set(read_key_set(whole.ljust(MAX_DOCUMENT_BYTES))) == {"ec-1"}
+    with pytest.raises(KeySourceError):
+        read_key_set(whole.ljust(MAX_DOCUMENT_BYTES + 1))

@@ -73,14 +73,20 @@ class ClaimMapping:
     def _regions(self, names: Iterable[str]) -> tuple[str, ...]:
         regions: dict[str, None] = {}
         for name in names:
-            try:
-                found = self._zones[name] if name in self._zones else parse_regions(name)
-            except ValueError:
-                found = ()
+            found = self._zones[name] if name in self._zones else _region(name)
             if not found:
                 raise CredentialRefusedError("token_residency_unknown")
             regions |= dict.fromkeys(found)
         return tuple(regions)
+
+
+def _region(name: str) -> tuple[str, ...]:
+    """Give the one region of this name, none if it isn't one region's name."""
+    try:
+        regions = parse_regions(name)
+    except ValueError:
+        return ()
+    return regions if regions == (name,) else ()
 
 
 def _path(claim: str) -> tuple[str, ...]:
