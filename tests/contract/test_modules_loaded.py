@@ -8,7 +8,9 @@ import pytest
 from tests.support.aws import LOCAL_AWS, ROOT
 
 AUTHORIZER = {
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",  # the discard port: nobody there, and a function starts all the same
     "SALLYPORT_CONFIG_TABLE": "config",
+    "SALLYPORT_COUNTERS_TABLE": "counters",
     "SALLYPORT_API_KEYS": "enabled",
     "SALLYPORT_DEFAULT_RESIDENCY": "us-east-1",
     "SALLYPORT_LOG_LEVEL": "INFO",
@@ -23,7 +25,7 @@ ISSUER = {
     "SALLYPORT_JWT_SUBJECT_CLAIM": "sub",
 }
 ROUTER = {
-    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",  # the discard port: nobody there, and a function starts all the same
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
     "SALLYPORT_COUNTERS_TABLE": "counters",
     "SALLYPORT_REQUESTS_PER_MINUTE": "60",
     "SALLYPORT_UPSTREAM_BASE_URL": "https://api.openai.com/v1",
@@ -68,7 +70,7 @@ sys.path.insert(0, sys.argv[1])
 import sallyport.runtime.__main__
 module = __import__(sys.argv[2])
 module.init(os.environ)
-print(" ".join(sorted({name.partition(".")[0] for name in sys.modules})))
+print("modules", *sorted({name.partition(".")[0] for name in sys.modules}))
 """
 
 
@@ -80,7 +82,7 @@ def modules_loaded(function: str) -> set[str]:
     environ["PYTHONPATH"] += f":{site_packages}"
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
-    return set(done.stdout.split())
+    return set(done.stdout.rpartition("modules ")[2].split())
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

@@ -1,4 +1,4 @@
-"""The first door: the address, then the credential; the answer covers the whole API.
+"""The first door: the address, then the credential, then the tenant's rules; the answer covers the whole API.
 
 API Gateway turns what is given here into three answers only: Allow; Deny, a 403 whose code is in the context; an error
 that reads exactly `Unauthorized`, a 401. Any other error becomes a 503: nobody comes in while the door can't judge.
@@ -9,80 +9,198 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from sallyport.access.decision import AccessLists
-from sallyport.identity.api_keys import ApiKeyVerifier
-from sallyport.identity.credentials import CredentialRefusedError, find_credential
-from sallyport.identity.principal import Principal, to_context
+from sallyport.access.source import Source, SourceUnreadableError
+from sallyport.gateway.door import Door, Verifier
+from sallyport.identity.credentials import Credential, CredentialRefusedError, find_credential
+from sallyport.identity.principal import Identity, Principal, to_context
 from sallyport.observability.log import Failure, Logger
+from sallyport.policy.rules import TenantRules
 from sallyport.runtime.errors import InvocationRefused
 
+MESSAGES = {
+    "ip_denied": "Requests from this address are not allowed.",
+    "country_denied": "Requests from this country are not allowed.",
+    "tenant_suspended": "This tenant is suspended.",
+}
+"""Every code of a 403 that the authorizer gives, and what its client reads."""
 
-class JwtVerifier(Protocol):
-    """Checks JWTs; `identity.tokens` does, which is loaded only where an issuer is configured."""
 
-    def verify(self, token: str) -> Principal:
-        """Give the token's principal. Raises `CredentialRefusedError`; any other error lets nobody in."""
+class Policy(Protocol):
+    """The policy in force; `policy.current.CurrentPolicy` is."""
+
+    def get(self) -> Door:
+        """Give what is in force. Raises where nothing is."""
+
+    def refresh_early(self) -> None:
+        """Look for a newer one while nobody waits."""
 
 
-class Verifiers(NamedTuple):
-    """The kinds of credential that are accepted; None: that kind isn't."""
+class Failures(Protocol):
+    """Counts failed credentials by address; `gateway.failed_credentials.FailedCredentials` does."""
 
-    api_key: ApiKeyVerifier | None
-    jwt: JwtVerifier | None
+    def refuses(self, version: int, number: int) -> bool:
+        """Say from memory whether this address has failed too often."""
+
+    def count(self, version: int, number: int) -> None:
+        """Count a failure."""
+
+
+class UseRecorder(Protocol):
+    """Keeps when a key was last used; `identity.last_used.LastUsed` does."""
+
+    def note(self, key_id: str, now_s: float) -> None:
+        """Note a use. Never raises."""
+
+
+class Rooms(NamedTuple):
+    """What the authorizer asks, made once per process."""
+
+    policy: Policy
+    failures: Failures
+    uses: UseRecorder
+    logger: Logger
+
+
+class DeniedError(Exception):
+    """A 403: `code` is of `MESSAGES`, `reason` goes to the log alone."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
 
 
 class Authorizer:
     """Serves the authorizer's events (AWS: "Input to an API Gateway Lambda authorizer", type REQUEST)."""
 
-    def __init__(
-        self,
-        access: AccessLists,
-        verifiers: Verifiers,
-        logger: Logger,
-        now: Callable[[], float] = time.time,
-    ) -> None:
-        self._access = access
-        self._verifiers = verifiers
-        self._logger = logger
+    def __init__(self, rooms: Rooms, now: Callable[[], float] = time.time) -> None:
+        self._rooms = rooms
         self._now = now
 
     def __call__(self, event: Mapping[str, Any], context: object) -> dict[str, Any]:
         """Decide on one request. Raises `InvocationRefused("Unauthorized")`; any other error is a 503."""
-        del context
         begun_s = time.perf_counter()
-        identity = event["requestContext"]["identity"]
-        line = {"request_id": str(event["requestContext"].get("requestId", "")), "source_ip": str(identity["sourceIp"])}
+        line: dict[str, Any] = {"request_id": str((event.get("requestContext") or {}).get("requestId", ""))}
         try:
-            answer = self._decide(event, line)
+            return self._answer(event, line, context)
         except CredentialRefusedError as refusal:
             line |= {"decision": "unauthorized", "reason": refusal.reason, "key_id": refusal.key_id}
             raise InvocationRefused("Unauthorized") from None
         except Exception as error:
             failure = Failure.of(error)
             line |= {"decision": "failed", "reason": failure.type, "failure_at": failure.location}
-            self._logger.metric("AuthorizerFailure", 1)
+            self._rooms.logger.metric("AuthorizerFailure", 1)
             raise
         finally:
-            write = self._logger.error if line.get("decision") == "failed" else self._logger.info
+            logger = self._rooms.logger
+            write = logger.error if line.get("decision") == "failed" else logger.info
             write("authorization", **line, duration_ms=round((time.perf_counter() - begun_s) * 1000, 1))
-        return answer
+            _after_response(context, self._rooms.policy.refresh_early)
 
-    def _decide(self, event: Mapping[str, Any], line: dict[str, str]) -> dict[str, Any]:
-        refusal = self._access.refusal(line["source_ip"])
-        if refusal is not None:
-            line |= {"decision": "denied", "reason": refusal, "code": "ip_denied"}
-            return _policy("Deny", event["methodArn"], "denied", _IP_DENIED)
-        principal = self._verify(event)
-        line |= {"decision": "allowed", "tenant": principal.tenant, "subject": principal.subject}
-        line |= {"auth": principal.method, "key_id": principal.key_id}
+    def _answer(self, event: Mapping[str, Any], line: dict[str, Any], context: object) -> dict[str, Any]:
+        try:
+            principal = self._decide(event, line)
+        except DeniedError as denial:
+            line |= {"decision": "denied", "code": denial.code, "reason": denial.reason}
+            known = {name: line[name] for name in ("tenant", "key_id") if line.get(name)}
+            denied = {"code": denial.code, "message": MESSAGES[denial.code], **known}
+            return _policy("Deny", event["methodArn"], "denied", denied)
+        line["decision"] = "allowed"
+        if principal.key_id:
+            _after_response(context, lambda: self._rooms.uses.note(principal.key_id, self._now()))
         return _policy("Allow", event["methodArn"], principal.tenant, to_context(principal))
 
-    def _verify(self, event: Mapping[str, Any]) -> Principal:
-        credential = find_credential(_headers(event))
-        if credential.method == "api_key" and self._verifiers.api_key is not None:
-            return self._verifiers.api_key.verify(credential.text, self._now())
-        if credential.method == "jwt" and self._verifiers.jwt is not None:
-            return self._verifiers.jwt.verify(credential.text)
+    def _decide(self, event: Mapping[str, Any], line: dict[str, Any]) -> Principal:
+        """Global lists before the credential, the tenant's and the key's own after it."""
+        door = self._rooms.policy.get()
+        line["policy_version"] = door.rules.version
+        headers = _headers(event)
+        source = _read_source(door, event, headers, line)
+        if refusal := door.access.refusal(source):
+            raise DeniedError(refusal.code, refusal.reason)
+        identity = self._identify(door, headers, source)
+        line |= {"tenant": identity.tenant, "subject": identity.subject, "auth": identity.method}
+        line["key_id"] = identity.key_id
+        tenant = door.rules.tenants.get(identity.tenant) or TenantRules()
+        _check_tenant(door, tenant, identity, source)
+        return _principal(door, tenant, identity)
+
+    def _identify(self, door: Door, headers: Mapping[str, list[str]], source: Source) -> Identity:
+        """Verify the credential; an address that failed too often is heard only with one that was good just now."""
+        failures = self._rooms.failures
+        blocked = failures.refuses(source.version, source.number)
+        try:
+            credential = find_credential(headers)
+            verifier = _verifier(door, credential)
+            identity = (verifier.verify_cached if blocked else verifier.verify)(credential.text, self._now())
+        except CredentialRefusedError as refusal:
+            if not blocked and refusal.reason != "no_credential":
+                failures.count(source.version, source.number)
+            raise
+        if identity is None:
+            raise CredentialRefusedError("too_many_failures")
+        return identity
+
+
+def _read_source(
+    door: Door, event: Mapping[str, Any], headers: Mapping[str, list[str]], line: dict[str, Any]
+) -> Source:
+    connected = str(event["requestContext"]["identity"]["sourceIp"])
+    line["source_ip"] = connected
+    try:
+        source = door.sources.read(connected, headers)
+    except SourceUnreadableError as error:
+        raise DeniedError("ip_denied", error.reason) from None
+    if source.address != connected:
+        line |= {"source_ip": source.address, "proxy_ip": connected}
+    line["country"] = source.country or None
+    return source
+
+
+def _verifier(door: Door, credential: Credential) -> Verifier:
+    verifier = door.api_keys if credential.method == "api_key" else door.tokens
+    if verifier is None:
         raise CredentialRefusedError(f"{credential.method}_not_accepted")
+    return verifier
+
+
+def _check_tenant(door: Door, tenant: TenantRules, identity: Identity, source: Source) -> None:
+    if tenant.suspended:
+        raise DeniedError("tenant_suspended", "tenant_suspended")
+    lists = door.tenant_access(identity.tenant)
+    if lists is not None and (refusal := lists.refusal(source)):
+        raise DeniedError(refusal.code, f"tenant_{refusal.reason}")
+    if identity.allow and (refusal := _key_access(door, identity).refusal(source)):
+        raise DeniedError(refusal.code, f"key_{refusal.reason}")
+
+
+def _key_access(door: Door, identity: Identity) -> AccessLists:
+    try:
+        return door.key_access(identity.allow)
+    except ValueError:
+        raise CredentialRefusedError("key_record_broken", key_id=identity.key_id) from None
+
+
+def _principal(door: Door, tenant: TenantRules, identity: Identity) -> Principal:
+    residency = _both(tenant.residency, identity.residency)
+    return Principal(
+        method=identity.method,
+        tenant=identity.tenant,
+        subject=identity.subject,
+        key_id=identity.key_id,
+        scopes=identity.scopes,
+        models=_both(tenant.models, identity.models),
+        residency=door.rules.default_residency if residency is None else residency,
+        requests_per_minute=identity.requests_per_minute,
+        key_family=identity.key_family,
+    )
+
+
+def _both(one: tuple[str, ...] | None, other: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """Give what both allow; None allows everything. What only one of them names is allowed to nobody."""
+    if one is None or other is None:
+        return other if one is None else one
+    return tuple(name for name in other if name in one)
 
 
 def _headers(event: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -93,7 +211,13 @@ def _headers(event: Mapping[str, Any]) -> dict[str, list[str]]:
     return headers
 
 
-_IP_DENIED = {"code": "ip_denied", "message": "Requests from this address are not allowed."}
+def _after_response(context: object, task: Callable[[], None]) -> None:
+    """Have a task run when nobody waits for it; at once where the runtime isn't ours and has no such time."""
+    register = getattr(context, "after_response", None)
+    if register is None:
+        task()
+    else:
+        register(task)
 
 
 def _policy(effect: str, method_arn: str, principal_id: str, context: Mapping[str, str]) -> dict[str, Any]:

@@ -67,8 +67,10 @@ def _access(parameters: AccessRules, compiled: Mapping[str, Any]) -> AccessRules
 
 
 def _issuer(raw: Mapping[str, Any], default_scopes: tuple[str, ...]) -> IssuerRules:
-    named = {**raw, "default_scopes": default_scopes if raw["default_scopes"] is None else raw["default_scopes"]}
-    return IssuerRules(**{name: tuple(value) if name in _TUPLES else value for name, value in named.items()})
+    named: dict[str, Any] = {**raw}
+    if named["default_scopes"] is None:
+        named["default_scopes"] = default_scopes
+    return IssuerRules(**named | {name: tuple(named[name]) for name in _TUPLES})
 
 
 def _tenant(raw: Mapping[str, Any]) -> TenantRules:

@@ -8,12 +8,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from sallyport.policy.rules import MAX_LEEWAY_S, SCOPES, SIGNING_ALGORITHMS, IssuerRules
 from sallyport.policy.urls import check_url
 
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}")
-_SIGNING_ALGORITHMS = frozenset(
-    {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
-)
 _LOG_LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40}
 
 
@@ -21,28 +19,29 @@ class ConfigurationError(Exception):
     """A variable is missing or broken; the message names it and says why, and is for the operator alone."""
 
 
-class JwtSettings(NamedTuple):
-    """One issuer of JWTs. `scopes_claim` empty: no claim is read, every token has the default scopes."""
-
-    issuer: str
-    audiences: tuple[str, ...]
-    algorithms: tuple[str, ...]
-    jwks_url: str
-    tenant_claim: str
-    subject_claim: str
-    scopes_claim: str
-
-
 class AuthorizerSettings(NamedTuple):
-    """What the authorizer goes by. `jwt` None: no JWT is accepted."""
+    """What the authorizer goes by, as far as stack parameters say. `origin_secret` empty: no proxy is trusted.
 
+    Networks are texts, times are in seconds. `local`: on a developer's machine, where an issuer may be on loopback.
+    """
+
+    stack: str
     config_table: str
+    counters_table: str
     api_keys: bool
-    jwt: JwtSettings | None
+    issuers: tuple[IssuerRules, ...]
     default_scopes: tuple[str, ...]
     default_residency: tuple[str, ...]
     ip_allow: tuple[str, ...]
     ip_deny: tuple[str, ...]
+    trusted_proxies: tuple[str, ...]
+    origin_secret: str
+    countries_allow: tuple[str, ...]
+    countries_deny: tuple[str, ...]
+    failed_credentials_per_minute: int
+    key_revocation_s: float
+    policy_refresh_s: float
+    local: bool
     log_level: int
 
 
@@ -78,21 +77,42 @@ class PlainSettings(NamedTuple):
 def read_authorizer_settings(environ: Mapping[str, str]) -> AuthorizerSettings:
     """Read the authorizer's settings. Raises `ConfigurationError`."""
     read = _Reader(environ)
+    default_scopes = _read_scopes(read)
+    local = environ.get("AWS_SAM_LOCAL") == "true"
     settings = AuthorizerSettings(
+        stack=environ.get("SALLYPORT_STACK", "local"),
         config_table=read.text("CONFIG_TABLE"),
+        counters_table=read.text("COUNTERS_TABLE"),
         api_keys=read.choice("API_KEYS", {"enabled": True, "disabled": False}),
-        jwt=_read_jwt(read),
-        default_scopes=tuple(read.optional("DEFAULT_SCOPES").split()),
+        issuers=_read_issuers(read, default_scopes, local=local),
+        default_scopes=default_scopes,
         default_residency=read.regions("DEFAULT_RESIDENCY"),
         ip_allow=read.items("IP_ALLOW"),
         ip_deny=read.items("IP_DENY"),
+        trusted_proxies=read.items("TRUSTED_PROXIES"),
+        origin_secret=read.optional("ORIGIN_SECRET"),
+        countries_allow=_read_countries(read, "COUNTRY_ALLOW"),
+        countries_deny=_read_countries(read, "COUNTRY_DENY"),
+        failed_credentials_per_minute=int(read.number("FAILED_CREDENTIALS_PER_MINUTE", 1, 1_000_000, default="100")),
+        key_revocation_s=read.number("KEY_REVOCATION_S", 0, 300, default="15"),
+        policy_refresh_s=read.number("POLICY_REFRESH_S", 1, 300, default="10"),
+        local=local,
         log_level=read.choice("LOG_LEVEL", _LOG_LEVELS),
     )
-    if not settings.api_keys and settings.jwt is None:
+    _check_authorizer(settings)
+    return settings
+
+
+def _check_authorizer(settings: AuthorizerSettings) -> None:
+    """Raise `ConfigurationError` for what no single variable can tell."""
+    if not settings.api_keys and not settings.issuers:
         raise ConfigurationError(
             "SALLYPORT_API_KEYS: API keys are disabled and no JWT issuer is set; nobody could call"
         )
-    return settings
+    if bool(settings.trusted_proxies) != bool(settings.origin_secret):
+        raise ConfigurationError(
+            "SALLYPORT_TRUSTED_PROXIES and SALLYPORT_ORIGIN_SECRET: one without the other trusts nobody, or anybody"
+        )
 
 
 def read_router_settings(environ: Mapping[str, str]) -> RouterSettings:
@@ -121,25 +141,55 @@ def read_plain_settings(environ: Mapping[str, str]) -> PlainSettings:
     return PlainSettings(read.items("MODELS"), environ.get("AWS_REGION", ""), log_level)
 
 
-def _read_jwt(read: "_Reader") -> JwtSettings | None:
+def discovery_url(issuer: str) -> str:
+    """Give where an issuer publishes its configuration (OpenID Connect Discovery 1.0, section 4)."""
+    return issuer.rstrip("/") + "/.well-known/openid-configuration"
+
+
+def _read_issuers(read: "_Reader", default_scopes: tuple[str, ...], *, local: bool) -> tuple[IssuerRules, ...]:
     issuer = read.optional("JWT_ISSUER")
     if not issuer:
-        return None
+        return ()
     algorithms = read.items("JWT_ALGORITHMS")
-    if not algorithms or not _SIGNING_ALGORITHMS.issuperset(algorithms):
-        raise ConfigurationError(f"SALLYPORT_JWT_ALGORITHMS: must be of {', '.join(sorted(_SIGNING_ALGORITHMS))}")
+    if not algorithms or not SIGNING_ALGORITHMS.issuperset(algorithms):
+        raise ConfigurationError(f"SALLYPORT_JWT_ALGORITHMS: must be of {', '.join(sorted(SIGNING_ALGORITHMS))}")
     audiences = read.items("JWT_AUDIENCES")
     if not audiences:
         raise ConfigurationError("SALLYPORT_JWT_AUDIENCES: an issuer needs at least one audience")
-    return JwtSettings(
+    jwks_url = read.optional("JWT_JWKS_URL")
+    found_at = "" if jwks_url else discovery_url(issuer)
+    name = "JWT_JWKS_URL" if jwks_url else "JWT_ISSUER"
+    _checked(name, jwks_url or found_at, lambda text: check_url(text, loopback_http=local))
+    scopes_claim = read.optional("JWT_SCOPES_CLAIM")
+    rules = IssuerRules(
         issuer=issuer,
         audiences=audiences,
         algorithms=algorithms,
-        jwks_url=read.url("JWT_JWKS_URL"),
+        jwks_url=jwks_url,
+        discovery_url=found_at,
+        token_type=read.optional("JWT_TOKEN_TYPE"),
+        leeway_s=int(read.number("JWT_LEEWAY_S", 0, MAX_LEEWAY_S, default="30")),
         tenant_claim=read.text("JWT_TENANT_CLAIM"),
         subject_claim=read.text("JWT_SUBJECT_CLAIM"),
-        scopes_claim=read.optional("JWT_SCOPES_CLAIM"),
+        scopes_claims=(scopes_claim,) if scopes_claim else (),
+        residency_claim=read.optional("JWT_RESIDENCY_CLAIM"),
+        default_scopes=default_scopes,
     )
+    return (rules,)
+
+
+def _read_scopes(read: "_Reader") -> tuple[str, ...]:
+    scopes = tuple(read.optional("DEFAULT_SCOPES").split())
+    if not set(SCOPES).issuperset(scopes):
+        raise ConfigurationError(f"SALLYPORT_DEFAULT_SCOPES: must be of {' '.join(SCOPES)}")
+    return scopes
+
+
+def _read_countries(read: "_Reader", name: str) -> tuple[str, ...]:
+    countries = read.items(name)
+    if any(len(country) != 2 or not country.isascii() or not country.isupper() for country in countries):  # noqa: PLR2004 - ISO 3166-1 alpha-2
+        raise ConfigurationError(f"SALLYPORT_{name}: must be countries as two capital letters, such as DE")
+    return countries
 
 
 class _Reader:
@@ -172,8 +222,9 @@ class _Reader:
             raise ConfigurationError(f"SALLYPORT_{name}: must be one of {', '.join(values)}")
         return values[text]
 
-    def number(self, name: str, minimum: float, maximum: float) -> float:
-        return _checked(name, self.text(name), lambda text: _bounded(float(text), minimum, maximum))
+    def number(self, name: str, minimum: float, maximum: float, *, default: str = "") -> float:
+        text = self.optional(name) or default or self.text(name)
+        return _checked(name, text, lambda text: _bounded(float(text), minimum, maximum))
 
     def url(self, name: str) -> str:
         return _checked(name, self.text(name), check_url)

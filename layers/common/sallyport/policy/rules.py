@@ -1,7 +1,7 @@
 """What is in force: stack parameters and the applied policy document, merged. Plain data, made without pydantic.
 
-Networks stand here as the policy compiler packs them (`access.networks.NetworkSet.unpack` reads them), because a list may
-hold 100,000.
+Networks stand here as the policy compiler packs them (`access.networks.NetworkSet.unpack` reads them), because a list
+may hold 100,000.
 """
 
 from collections.abc import Mapping
@@ -27,12 +27,12 @@ MAX_LEEWAY_S = 60
 class IssuerRules(NamedTuple):
     """One issuer of JWTs.
 
-    Keys come from `jwks_url`, or from the JWKS that the document at `discovery_url` names, or `hmac_secret` names a secret
-    under `<stack>/identity/`: exactly one of the three is set. A token's tenant is `tenant`, or where that is empty the
-    claim `tenant_claim`; `tenants` are those that this issuer may speak for, none: every one. A claim that begins with `/`
-    is a JSON Pointer (RFC 6901) into the claims, any other is a name. Scopes are the union of the claims in
-    `scopes_claims`, those with `scope_prefix` alone and without it; `default_scopes` where no such claim is there.
-    `token_type` is what `typ` must be; empty: anything.
+    Keys come from `jwks_url`, or from the JWKS that the document at `discovery_url` names, or `hmac_secret` names a
+    secret under `<stack>/identity/`: exactly one of the three is set. A token's tenant is `tenant`, or where that is
+    empty the claim `tenant_claim`; `tenants` are those that this issuer may speak for, none: every one. A claim that
+    begins with `/` is a JSON Pointer (RFC 6901) into the claims, any other is a name. Scopes are the union of the
+    claims in `scopes_claims`, those with `scope_prefix` alone and without it; `default_scopes` where no such claim is
+    there. `token_type` is what `typ` must be; empty: anything.
     """
 
     issuer: str
