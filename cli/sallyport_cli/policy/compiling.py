@@ -1,0 +1,117 @@
+"""What a document says, in the form that the functions read: plain JSON, with zones resolved and networks packed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sallyport.access.networks import NetworkSet
+from sallyport.policy.effective import FORMAT
+from sallyport.policy.rules import IssuerRules
+from sallyport_cli.policy.documents import Document
+from sallyport_cli.policy.ip_rules import NO_IP_RULES, IpRules
+from sallyport_cli.policy.model import Access, Identity, Issuer, Residency, Tenant
+
+_WELL_KNOWN = "/.well-known/openid-configuration"
+
+type Zones = Mapping[str, Sequence[str]]
+
+
+def compile_policy(document: Document | None, ip: IpRules = NO_IP_RULES) -> str:
+    """Give the compiled policy: canonical JSON in ASCII. Without a document it holds the `ip` entries alone."""
+    return canonical({"format": FORMAT, "ip": ip.packed(), **({} if document is None else _sections(document))})
+
+
+def with_ip_rules(compiled: str, ip: IpRules) -> str:
+    """Give a compiled policy with other `ip` entries, whatever else is in it: an address can be denied in any case."""
+    return canonical({**json.loads(compiled), "ip": ip.packed()})
+
+
+def canonical(value: Any) -> str:
+    """Write JSON in the one form that is hashed."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def _sections(document: Document) -> dict[str, Any]:
+    policy = document.policy
+    zones: Zones = policy.residency.zones if policy.residency else {}
+    sections: dict[str, Any] = {}
+    if policy.identity is not None:
+        sections["identity"] = _identity(policy.identity)
+    if policy.access is not None:
+        sections["access"] = _access(policy.access)
+    if policy.residency is not None:
+        sections["residency"] = _residency(policy.residency)
+    if policy.tenants is not None:
+        sections["tenants"] = {name: _tenant(tenant, zones) for name, tenant in policy.tenants.items()}
+    return sections
+
+
+def _identity(identity: Identity) -> dict[str, Any]:
+    issuers = [_issuer(issuer, identity.default_scopes) for issuer in identity.issuers]
+    return {"api_keys": identity.api_keys.enabled, "issuers": issuers}
+
+
+def _issuer(issuer: Issuer, default_scopes: Sequence[str] | None) -> dict[str, Any]:
+    """Give the fields of `IssuerRules`. `default_scopes` null: nobody named any, the stack parameter's apply."""
+    scopes = default_scopes if issuer.default_scopes is None else issuer.default_scopes
+    rules = IssuerRules(
+        issuer=issuer.issuer,
+        audiences=issuer.audiences,
+        algorithms=issuer.algorithms,
+        jwks_url=issuer.jwks_url or "",
+        discovery_url=_discovery_url(issuer),
+        hmac_secret=issuer.hmac_secret or "",
+        token_type=issuer.token_type or "",
+        leeway_s=issuer.leeway_s,
+        tenant=issuer.tenant or "",
+        tenants=issuer.tenants,
+        tenant_claim=issuer.claims.tenant,
+        subject_claim=issuer.claims.subject,
+        scopes_claims=issuer.claims.scopes,
+        residency_claim=issuer.claims.residency or "",
+        scope_prefix=issuer.scope_prefix or "",
+    )
+    return {**rules._asdict(), "default_scopes": scopes}
+
+
+def _discovery_url(issuer: Issuer) -> str:
+    if issuer.jwks_url is not None or issuer.hmac_secret is not None:
+        return ""
+    return issuer.discovery_url or issuer.issuer.removesuffix("/") + _WELL_KNOWN
+
+
+def _access(access: Access) -> dict[str, Any]:
+    return {
+        "allow": NetworkSet(access.allow).pack(),
+        "deny": NetworkSet(access.deny).pack(),
+        "trusted_proxies": NetworkSet(access.trusted_proxies).pack(),
+        "origin_secret": access.origin_secret or "",
+        "countries": {
+            "allow": sorted(set(access.countries.allow)),
+            "deny": sorted(set(access.countries.deny)),
+        },
+    }
+
+
+def _residency(residency: Residency) -> dict[str, Any]:
+    compiled: dict[str, Any] = {"zones": dict(residency.zones)}
+    if residency.default is not None:
+        compiled["default"] = _regions(residency.default, residency.zones)
+    return compiled
+
+
+def _tenant(tenant: Tenant, zones: Zones) -> dict[str, Any]:
+    return {
+        "residency": None if tenant.residency is None else _regions(tenant.residency, zones),
+        "models": tenant.models,
+        "allow": NetworkSet(tenant.allow).pack(),
+        "deny": NetworkSet(tenant.deny).pack(),
+        "suspended": tenant.suspended,
+    }
+
+
+def _regions(names: Sequence[str], zones: Zones) -> list[str]:
+    """Resolve zones to their regions, each once, in the order of the document."""
+    return list(dict.fromkeys(region for name in names for region in zones.get(name, (name,))))

@@ -1,0 +1,109 @@
+"""Policy documents from text: values, checks and the line of everything, so that an error says where to look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from sallyport_cli.policy.field_types import Surroundings
+from sallyport_cli.policy.model import Identity, Policy
+from sallyport_cli.policy.problems import Problem, field_name, in_lines, read_problems
+from sallyport_cli.policy.schema import policy_schema
+from sallyport_cli.policy.yaml_reading import Lines, Parsed, Path, YamlError, parse_yaml
+
+
+class PolicyFileError(Exception):
+    """A document is refused. Its text is one line per mistake: `file:line: field: reason`, in the file's order."""
+
+    def __init__(self, name: str, problems: list[Problem]) -> None:
+        super().__init__(in_lines(name, problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class Document:
+    """A sound document. `text` is what it was read from; `warnings` are lines like those of `PolicyFileError`."""
+
+    name: str
+    text: str
+    policy: Policy
+    lines: Lines
+    warnings: tuple[str, ...] = ()
+
+
+def read_document(text: str, name: str, *, local: bool) -> Document:
+    """Read and check a document in YAML or JSON. `name` stands in messages; `local` takes http to this machine.
+
+    Raises `PolicyFileError`.
+    """
+    try:
+        parsed = parse_yaml(text)
+    except YamlError as error:
+        raise PolicyFileError(name, [Problem(error.line, "", error.reason)]) from None
+    policy = _check(parsed, name, Surroundings(local, _zones(parsed.values)))
+    warnings = [problem.located(name) for problem in _warnings(policy, parsed.lines)]
+    return Document(name, text, policy, parsed.lines, tuple(warnings))
+
+
+def _check(parsed: Parsed, name: str, surroundings: Surroundings) -> Policy:
+    """Check everything, so that all mistakes are told at once."""
+    empty = {path: Problem(parsed.lines.of_value(path), field_name(path), _EMPTY) for path in _nothings(parsed.values)}
+    try:
+        policy = Policy.model_validate(parsed.values, context=surroundings)
+        problems = []
+    except ValidationError as error:
+        policy = None
+        problems = read_problems(error, policy_schema, parsed.lines)
+    fields = {problem.field for problem in empty.values()}
+    problems = [*empty.values(), *(problem for problem in problems if problem.field not in fields)]
+    if policy is None or problems:
+        raise PolicyFileError(name, problems)
+    return policy
+
+
+_EMPTY = "has no value; give one, or take the key out"
+
+
+def _nothings(value: Any, path: Path = ()) -> Iterator[Path]:
+    """Find what has no value. It isn't the same as a key left out: `models:` with nothing below may be a slip."""
+    if value is None:
+        yield path
+    elif isinstance(value, dict):
+        for key, below in value.items():
+            yield from _nothings(below, (*path, key))
+    elif isinstance(value, list) and None in value:
+        yield from ((*path, place) for place, item in enumerate(value) if item is None)
+    elif isinstance(value, list):
+        for place, item in enumerate(value):
+            if isinstance(item, dict | list):
+                yield from _nothings(item, (*path, place))
+
+
+def _zones(values: dict[str, Any]) -> frozenset[str]:
+    """The zones that residencies may name, also in a document with mistakes elsewhere."""
+    residency = values.get("residency")
+    zones = residency.get("zones") if isinstance(residency, dict) else None
+    return frozenset(zones) if isinstance(zones, dict) else frozenset()
+
+
+def _warnings(policy: Policy, lines: Lines) -> Iterator[Problem]:
+    if policy.identity is not None:
+        yield from _unbound_issuers(policy.identity, lines)
+    access = policy.access
+    if access is not None and not access.trusted_proxies and (access.countries.allow or access.countries.deny):
+        effect = "everyone is refused" if access.countries.allow else "nobody is refused by it"
+        reason = f"warning: without trusted_proxies and origin_secret no country is known, so {effect}"
+        yield Problem(lines.of_key(("access", "countries")), "access.countries", reason)
+
+
+def _unbound_issuers(identity: Identity, lines: Lines) -> Iterator[Problem]:
+    if len(identity.issuers) == 1:
+        return
+    for place, issuer in enumerate(identity.issuers):
+        if issuer.tenant is None and not issuer.tenants:
+            path = ("identity", "issuers", place)
+            reason = "warning: has neither tenant nor tenants, so its tokens can name the other issuers' tenants"
+            yield Problem(lines.of_value(path), field_name(path), reason)

@@ -1,0 +1,174 @@
+"""The policy document's model: its sections, and what must hold between the fields of one."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from sallyport.access.networks import parse_network
+from sallyport.policy.rules import HMAC_ALGORITHMS, MAX_LEEWAY_S
+from sallyport_cli.policy import field_types as kinds
+from sallyport_cli.policy.problems import at
+from sallyport_cli.policy.yaml_reading import Path
+
+MAX_ISSUERS: Final = 20
+MAX_TENANTS: Final = 10_000
+MAX_ZONES: Final = 100
+
+
+class _Section(BaseModel):
+    """Nothing is converted, nothing unknown is passed over."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class ApiKeys(_Section):
+    """API keys as credentials."""
+
+    enabled: bool = Field(default=True, description="Whether API keys are taken.")
+
+
+class ClaimNames(_Section):
+    """Which claims say what. A name that begins with / is a JSON Pointer into the claims."""
+
+    tenant: kinds.Claim = Field(default="tenant", description="The claim that names the tenant.")
+    subject: kinds.Claim = Field(default="sub", description="The claim that names the caller.")
+    scopes: kinds.Claims = Field(default=("scope",), description="A claim with scopes, or several.")
+    residency: kinds.Claim | None = Field(default=None, description="The claim that names zones or regions.")
+
+
+class Issuer(_Section):
+    """One issuer of JWTs: where its keys are, and what its tokens may say."""
+
+    issuer: kinds.Url = Field(description="Exactly the `iss` claim.")
+    audiences: kinds.Audiences = Field(description="One of them must be in `aud`.")
+    algorithms: kinds.Algorithms = Field(description="Signatures that are taken. HS* goes with hmac_secret alone.")
+    jwks_url: kinds.Url | None = Field(default=None, description="Where its keys are. Without it they are discovered.")
+    discovery_url: kinds.Url | None = Field(default=None, description="Instead of the well-known place.")
+    hmac_secret: kinds.SecretName | None = Field(default=None, description="The secret <stack>/identity/<this>.")
+    token_type: kinds.TokenType | None = Field(default=None, description="What `typ` must be, such as at+jwt.")
+    leeway_s: int = Field(default=30, ge=0, le=MAX_LEEWAY_S, description="Seconds that clocks may differ.")
+    claims: ClaimNames = Field(default=ClaimNames(), description="Which claims say what.")
+    tenant: kinds.TenantName | None = Field(default=None, description="Every token's tenant, instead of a claim.")
+    tenants: kinds.Tenants = Field(default=(), description="The tenants that this issuer may speak for.")
+    scope_prefix: kinds.ScopePrefix | None = Field(default=None, description="Scopes without it count for nothing.")
+    default_scopes: kinds.Scopes | None = Field(default=None, description="Of tokens without such a claim.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        problems = [*self._key_problems(), *self._tenant_problems()]
+        if problems:
+            raise at(*problems)
+        return self
+
+    def _key_problems(self) -> list[tuple[Path, str]]:
+        sources = [name for name in ("jwks_url", "discovery_url", "hmac_secret") if getattr(self, name) is not None]
+        problems: list[tuple[Path, str]] = [
+            ((name,), f"can't stand beside {sources[0]}; an issuer's keys come from one place") for name in sources[1:]
+        ]
+        for place, algorithm in enumerate(self.algorithms):
+            if (algorithm in HMAC_ALGORITHMS) != (self.hmac_secret is not None):
+                hint = "no public key checks it" if self.hmac_secret is None else "with it goes HS256, HS384 or HS512"
+                needs = "needs hmac_secret" if self.hmac_secret is None else "doesn't go with hmac_secret"
+                problems.append((("algorithms", place), f"{algorithm} {needs}; {hint}"))
+        return problems
+
+    def _tenant_problems(self) -> list[tuple[Path, str]]:
+        if self.tenant is None:
+            return []
+        problems: list[tuple[Path, str]] = []
+        if "tenant" in self.claims.model_fields_set:
+            problems.append((("claims", "tenant"), "can't stand beside a fixed tenant; give one of the two"))
+        if self.tenants and self.tenant not in self.tenants:
+            problems.append((("tenant",), "isn't one of tenants"))
+        return problems
+
+
+class Identity(_Section):
+    """Who is calling. Where this section is, it replaces the stack parameters for JWTs and API keys."""
+
+    api_keys: ApiKeys = Field(default=ApiKeys(), description="API keys as credentials.")
+    default_scopes: kinds.Scopes | None = Field(default=None, description="Of tokens that name no scopes.")
+    issuers: Annotated[tuple[Issuer, ...], Field(strict=False)] = Field(
+        default=(), max_length=MAX_ISSUERS, description="Whose tokens are taken."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        names = [issuer.issuer for issuer in self.issuers]
+        problems: list[tuple[Path, str]] = [
+            (("issuers", place, "issuer"), f"is that of issuers[{names.index(name)}] already")
+            for place, name in enumerate(names)
+            if names.index(name) != place
+        ]
+        if not self.api_keys.enabled and not self.issuers:
+            problems.append((("api_keys", "enabled"), "is false and there are no issuers: nobody could call"))
+        if problems:
+            raise at(*problems)
+        return self
+
+
+class CountryLists(_Section):
+    """Countries by ISO 3166-1 alpha-2, as CloudFront tells them."""
+
+    allow: kinds.Countries = Field(default=(), description="Those that may call. Empty: all.")
+    deny: kinds.Countries = Field(default=(), description="Those that may not.")
+
+
+class Access(_Section):
+    """From where. Where this section is, it replaces the stack parameters, but for what IpDenyList denies."""
+
+    allow: kinds.Networks = Field(default=(), description="Networks that may call. Empty: all.")
+    deny: kinds.Networks = Field(default=(), description="Networks that may not.")
+    trusted_proxies: kinds.Networks = Field(default=(), description="Whose X-Forwarded-For counts.")
+    origin_secret: kinds.SecretName | None = Field(default=None, description="The secret <stack>/identity/<this>.")
+    countries: CountryLists = Field(default=CountryLists(), description="Countries that may call or not.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        problems: list[tuple[Path, str]] = [
+            (("trusted_proxies", place), f"{network} is everyone; name the networks of your proxies")
+            for place, network in enumerate(self.trusted_proxies)
+            if _is_everyone(network)
+        ]
+        if self.trusted_proxies and self.origin_secret is None:
+            reason = "needs origin_secret: anyone can have a proxy at the same addresses"
+            problems.append((("trusted_proxies",), reason))
+        if problems:
+            raise at(*problems)
+        return self
+
+
+class Residency(_Section):
+    """Where data may go. A zone is a name for some regions."""
+
+    zones: dict[kinds.ZoneName, kinds.Regions] = Field(default={}, max_length=MAX_ZONES, description="Zones, by name.")
+    default: kinds.Residency | None = Field(default=None, description="A zone or regions, where nothing else is said.")
+
+
+class Tenant(_Section):
+    """What is in force for one tenant."""
+
+    residency: kinds.Residency | None = Field(default=None, description="A zone or regions, instead of the default.")
+    models: kinds.Models | None = Field(default=None, description="The models it may use. Without it: every one.")
+    allow: kinds.TenantNetworks = Field(default=(), description="Networks it may call from. Empty: all.")
+    deny: kinds.TenantNetworks = Field(default=(), description="Networks it may not call from.")
+    suspended: bool = Field(default=False, description="Whether all of its calls are refused.")
+
+
+class Policy(_Section):
+    """A Sallyport policy document."""
+
+    version: kinds.Version = Field(description="Of the document's form.")
+    identity: Identity | None = Field(default=None, description="Who is calling.")
+    access: Access | None = Field(default=None, description="From where.")
+    residency: Residency | None = Field(default=None, description="Where data may go.")
+    tenants: dict[kinds.TenantName, Tenant] | None = Field(
+        default=None, max_length=MAX_TENANTS, description="What is in force for each tenant, by name."
+    )
+
+
+def _is_everyone(network: str) -> bool:
+    version, first, last = parse_network(network)
+    return first == 0 and last + 1 == 1 << (32 if version == 4 else 128)  # noqa: PLR2004 - IP version
