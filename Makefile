@@ -19,7 +19,7 @@ help:  ## Show the targets
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)$$/\1\t\2/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "%-12s %s\n", $$1, $$2}'
 
 run: venv-run  ## Serve the gateway on this machine (more with ARGS="--port 8080")
-	@exec $(BIN)/sallyport local $(ARGS)
+	@exec $(BIN)/sallyport local --policy examples/policy.yaml $(ARGS)
 
 test: venv-dev  ## Run every test that needs no Docker (more with ARGS="-k name")
 	$(BIN)/pytest -m "not sam" $(ARGS)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -17,9 +17,16 @@ from sallyport_cli.key_items import KeyGrant, store_key
 from sallyport_cli.local.children import Child, ChildError
 from sallyport_cli.local.emulated_data import create_secret, create_tables, emulator_clients, secret_names
 from sallyport_cli.local.guardian import Guardian
+from sallyport_cli.local.policy_file import PolicyNotAppliedError, parse_policy
+from sallyport_cli.local.policy_store import TableStore
+from sallyport_cli.local.seed import read_seed
 from sallyport_cli.local.stack import Stack, load_stack
 from sallyport_cli.local.template_file import TemplateError
 from sallyport_cli.serving import stop_on_signals
+from sallyport_cli.target import CONFIG_TABLE
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 # SAM CLI's value of AWS::StackName in `sam local`.
 SAM_LOCAL_STACK: Final = "local"
@@ -35,7 +42,7 @@ EXAMPLE_GRANT: Final = KeyGrant(tenant="acme", name="example", subject="example"
     default="events",
     show_default=True,
     type=click.Path(path_type=Path),
-    help="Holds jwks.json and example-key.txt.",
+    help="Holds example-key.txt, seed.json, jwks*.json and policy.yaml, as far as they are there.",
 )
 @click.option("--docker", is_flag=True, help="Let containers reach it too, as localhost (see events/README.md).")
 def emulator(*, template: Path, port: int, echo_port: int, events: Path, docker: bool) -> None:
@@ -43,7 +50,7 @@ def emulator(*, template: Path, port: int, echo_port: int, events: Path, docker:
     try:
         stack = load_stack(template, {}, name=SAM_LOCAL_STACK)
         asyncio.run(_run(stack, port, echo_port, events, docker=docker))
-    except (TemplateError, ChildError) as error:
+    except (TemplateError, ChildError, PolicyNotAppliedError) as error:
         raise click.ClickException(str(error)) from None
 
 
@@ -55,7 +62,7 @@ async def _run(stack: Stack, port: int, echo_port: int, events: Path, *, docker:
         cleanup.push_async_callback(moto.stop)
         echo = await Child.start(_echo_arguments(echo_port, events), guardian)
         cleanup.push_async_callback(echo.stop)
-        key_id = await asyncio.to_thread(_fill, stack, moto.url, events)
+        key_id = await asyncio.to_thread(_fill, stack, moto.url, events, echo_port)
         if docker:
             cleanup.callback(await _open_to_containers((port, echo_port)))
         print(f"AWS {moto.url}, upstream {echo.url}/v1, example key: {key_id or 'none'}", file=sys.stderr)
@@ -75,20 +82,38 @@ async def _open_to_containers(ports: tuple[int, int]) -> Callable[[], None]:
 
 def _echo_arguments(port: int, events: Path) -> list[str]:
     arguments = ["sallyport_cli.main", "echo-upstream", "--port", str(port), "--until-stdin-ends"]
-    jwks = events / "jwks.json"
-    return [*arguments, "--jwks", str(jwks)] if jwks.is_file() else arguments
+    return [*arguments, *(part for path in sorted(events.glob("jwks*.json")) for part in ("--jwks", str(path)))]
 
 
-def _fill(stack: Stack, url: str, events: Path) -> str | None:
-    """Tables, the upstream's secret and the example key, whose id is returned."""
+def _fill(stack: Stack, url: str, events: Path, echo_port: int) -> str | None:
+    """Tables, secrets, the policy and the example keys, of which the first one's id is returned."""
     dynamodb, secretsmanager = emulator_clients(url, stack.region)
     create_tables(dynamodb, stack)
     for name in secret_names(stack):
         create_secret(secretsmanager, name, "echo-takes-any-key")
-    path = events / "example-key.txt"
-    parts = parse(path.read_text(encoding="ascii").strip()) if path.is_file() else None
-    config = stack.tables.get("ConfigTable")
-    if parts is None or config is None:
+    config = stack.tables.get(CONFIG_TABLE)
+    if config is None:
         return None
-    store_key(dynamodb, str(config.TableName), parts.key_id, parts.secret_sha256, EXAMPLE_GRANT)
+    table = str(config.TableName)
+    seed = read_seed(events / "seed.json")
+    for name, value in seed.secrets.items():
+        create_secret(secretsmanager, f"{stack.name}/{name}", value)
+    for key in seed.keys:
+        key.store(dynamodb, table)
+    _apply_policy(dynamodb, table, events / "policy.yaml", echo_port)
+    return _store_example(dynamodb, table, events / "example-key.txt")
+
+
+def _store_example(dynamodb: DynamoDBClient, table: str, path: Path) -> str | None:
+    parts = parse(path.read_text(encoding="ascii").strip()) if path.is_file() else None
+    if parts is None:
+        return None
+    store_key(dynamodb, table, parts.key_id, parts.secret_sha256, EXAMPLE_GRANT)
     return parts.key_id
+
+
+def _apply_policy(dynamodb: DynamoDBClient, table: str, path: Path, echo_port: int) -> None:
+    """Put the events' policy in force, its issuers' keys being where the echo upstream serves them in this run."""
+    if path.is_file():
+        content = path.read_bytes().replace(b"//localhost:9000/", f"//localhost:{echo_port}/".encode())
+        TableStore(dynamodb, table).apply(parse_policy(content, path).document)

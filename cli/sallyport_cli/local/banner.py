@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
 from sallyport_cli.local.stack import Stack
@@ -10,11 +11,22 @@ from sallyport_cli.local.stack import Stack
 KEY_VARIABLE: Final = "SALLYPORT_KEY"
 
 
-def banner(url: str, stack: Stack, *, upstream: str, emulator: str, demo_key: str | None, model: str) -> Iterable[str]:
+def banner(
+    url: str,
+    stack: Stack,
+    *,
+    upstream: str,
+    emulator: str,
+    demo_key: str | None,
+    model: str,
+    policy: Path | None = None,
+) -> Iterable[str]:
     """The lines: what runs where, then two ways to call it that work as pasted."""
     yield f"Sallyport at {url}, from {len(stack.functions)} functions and {len(stack.routes)} routes of the template"
     yield f"  upstream   {upstream}"
     yield f"  AWS        {emulator}"
+    if policy is not None:
+        yield f"  policy     {policy} (change it while this runs)"
     yield f"  demo key   {demo_key or f'none: make one, and put it into {KEY_VARIABLE}, with'}"
     if demo_key is None:
         endpoint = f"--endpoint-url {emulator.split(maxsplit=1)[0]} --region {stack.region} --table ConfigTable"

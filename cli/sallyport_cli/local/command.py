@@ -11,6 +11,7 @@ import click
 
 from sallyport_cli.local.children import ChildError
 from sallyport_cli.local.parameters import parse_assignments
+from sallyport_cli.local.policy_file import PolicyNotAppliedError
 from sallyport_cli.local.request_log import Console
 from sallyport_cli.local.session import Options, Session, check
 from sallyport_cli.local.template_file import TemplateError
@@ -24,6 +25,12 @@ from sallyport_cli.serving import listen
 @click.option("--cold", is_flag=True, help="Start a new process for every request.")
 @click.option("--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="A stack parameter; repeatable.")
 @click.option("--upstream", metavar="URL", help="Base URL of an OpenAI-compatible upstream, with its /v1.")
+@click.option(
+    "--policy",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="A policy document; its changes apply while it runs.",
+)
 @click.option("--seed/--no-seed", default=True, show_default=True, help="Make a demo key.")
 @click.option("--region", default="us-east-1", show_default=True, help="The region the stack believes to be in.")
 @click.option("--stack-name", default="sallyport", show_default=True)
@@ -36,6 +43,7 @@ def local(
     cold: bool,
     parameters: tuple[str, ...],
     upstream: str | None,
+    policy: Path | None,
     seed: bool,
     region: str,
     stack_name: str,
@@ -57,11 +65,15 @@ def local(
             seed=seed,
             region=region,
             stack_name=stack_name,
+            policy=policy,
         )
-        check(options, os.environ)
+        reading = check(options, os.environ)
         listener = listen(port)
         console = Console(verbose=verbose, stream=sys.stderr)
-        asyncio.run(Session(options, os.environ, listener, console).run())
+        asyncio.run(Session(options, os.environ, listener, console, reading).run())
+    except PolicyNotAppliedError as error:
+        click.echo(str(error), err=True)  # a line for each mistake, as an editor or a terminal makes links of
+        sys.exit(1)
     except (TemplateError, ChildError) as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:

@@ -27,6 +27,8 @@ from sallyport_cli.local.emulated_data import (
 )
 from sallyport_cli.local.function_process import FunctionProcess, InitError
 from sallyport_cli.local.guardian import Guardian
+from sallyport_cli.local.policy_file import FollowedPolicy, PolicyReading, read_policy_file
+from sallyport_cli.local.policy_store import REFRESH_PARAMETER, TableStore, describe_refresh
 from sallyport_cli.local.pool import FunctionPool
 from sallyport_cli.local.request_log import Console
 from sallyport_cli.local.seed import seed_demo_key
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 
 CONFIG_TABLE: Final = "ConfigTable"
 _WARMED_AT_START: Final = ("AuthorizerFunction", "ChatCompletionsFunction")
+# Who tries a policy or revokes a key here looks at once whether it worked.
+_LOCAL_DEFAULTS: Final = {REFRESH_PARAMETER: "1", "KeyRevocationSeconds": "1"}
 
 
 @dataclass(frozen=True)
@@ -54,12 +58,27 @@ class Options:
     seed: bool
     region: str
     stack_name: str
+    policy: Path | None = None
 
 
-def check(options: Options, environment: Mapping[str, str]) -> None:
-    """Raises `TemplateError` for a template or parameters that can't be served, before anything is started."""
+def check(options: Options, environment: Mapping[str, str]) -> PolicyReading | None:
+    """Give the policy, if there is one, before anything is started.
+
+    Raises `TemplateError` for a template or parameters that can't be served, `PolicyNotAppliedError` for such a policy.
+    """
     choice = choose_upstream(options.upstream, environment, options.parameters, "")
-    load_stack(options.template, _parameters(options, choice, "http://127.0.0.1:9/v1"))
+    _load(options, choice, "http://127.0.0.1:9/v1")
+    return None if options.policy is None else read_policy_file(options.policy)
+
+
+def _load(options: Options, choice: UpstreamChoice, echo_url: str) -> Stack:
+    return load_stack(
+        options.template,
+        _parameters(options, choice, echo_url),
+        name=options.stack_name,
+        region=options.region,
+        defaults=_LOCAL_DEFAULTS,
+    )
 
 
 def _parameters(options: Options, choice: UpstreamChoice, echo_url: str) -> dict[str, str]:
@@ -71,9 +90,15 @@ class Session:
     """Runs a stack until it is told to stop."""
 
     def __init__(
-        self, options: Options, environment: Mapping[str, str], listener: socket.socket, console: Console
+        self,
+        options: Options,
+        environment: Mapping[str, str],
+        listener: socket.socket,
+        console: Console,
+        policy: PolicyReading | None = None,
     ) -> None:
         self._options = options
+        self._policy = policy
         self._environment = environment
         self._listener = listener
         self._console = console
@@ -99,23 +124,44 @@ class Session:
 
     async def _start_all(self, choice: UpstreamChoice, guardian: Guardian, cleanup: AsyncExitStack) -> Starlette:
         emulator = asyncio.create_task(self._start_emulator(guardian, cleanup))
-        echo_url = await self._start_echo(choice, guardian, cleanup)
-        stack = load_stack(
-            self._options.template,
-            _parameters(self._options, choice, echo_url),
-            name=self._options.stack_name,
-            region=self._options.region,
-        )
+        stack = _load(self._options, choice, await self._start_echo(choice, guardian, cleanup))
         endpoint, clients = await emulator
-        demo_key = await asyncio.to_thread(self._fill, stack, choice, endpoint, clients) if clients else None
+        demo_key = None
+        if clients is not None:
+            demo_key = await asyncio.to_thread(self._fill, stack, choice, endpoint, clients)
+            await self._put_policy_in_force(stack, clients[0], cleanup)
         pools = self._make_pools(stack, endpoint, guardian, cleanup)
         await self._warm(pools)
+        self._introduce(stack, choice, endpoint, demo_key, policy=self._options.policy if clients else None)
+        return Starlette(routes=[Mount("/", app=ApiGateway(stack, pools, self._console))])
+
+    def _introduce(
+        self, stack: Stack, choice: UpstreamChoice, endpoint: str, demo_key: str | None, policy: Path | None
+    ) -> None:
         described = endpoint if self._environment.get("AWS_ENDPOINT_URL") else f"{endpoint} (embedded, in memory)"
         model = "echo" if choice.start_echo else "gpt-4o-mini"
-        lines = banner(self.url, stack, upstream=choice.description, emulator=described, demo_key=demo_key, model=model)
-        for line in lines:
+        for line in banner(
+            self.url,
+            stack,
+            upstream=choice.description,
+            emulator=described,
+            demo_key=demo_key,
+            model=model,
+            policy=policy,
+        ):
             self._console.say(line)
-        return Starlette(routes=[Mount("/", app=ApiGateway(stack, pools, self._console))])
+
+    async def _put_policy_in_force(self, stack: Stack, dynamodb: DynamoDBClient, cleanup: AsyncExitStack) -> None:
+        """Apply the policy file, and keep to it until the end."""
+        config = stack.tables.get(CONFIG_TABLE)
+        if self._options.policy is None or self._policy is None or config is None:
+            return
+        store = TableStore(dynamodb, str(config.TableName))
+        in_force = describe_refresh(stack.parameters)
+        followed = FollowedPolicy(self._options.policy, store, self._console.say, in_force=in_force)
+        await asyncio.to_thread(followed.start, self._policy)
+        following = asyncio.create_task(followed.follow())
+        cleanup.push_async_callback(_end, following)
 
     async def _start_echo(self, choice: UpstreamChoice, guardian: Guardian, cleanup: AsyncExitStack) -> str:
         if not choice.start_echo:
@@ -137,7 +183,8 @@ class Session:
             endpoint = child.url
             await importing
         if not is_loopback(endpoint):
-            self._console.say(f"{endpoint} isn't on this machine: no table, secret or demo key is written there")
+            what = "table, secret, demo key or policy" if self._options.policy else "table, secret or demo key"
+            self._console.say(f"{endpoint} isn't on this machine: no {what} is written there")
             return endpoint, None
         return endpoint, emulator_clients(endpoint, self._options.region)
 
@@ -186,3 +233,9 @@ class Session:
                 self._console.say(f"  a function doesn't start: {outcome} {outcome.answer.message}")
             elif isinstance(outcome, BaseException):
                 raise outcome
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """Cancel it, and let it finish what it is at."""
+    task.cancel()
+    await asyncio.wait({task})

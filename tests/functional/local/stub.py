@@ -86,6 +86,7 @@ Transform: AWS::Serverless-2016-10-31
 Parameters:
   StageName: {Type: String, Default: prod}
   Rate: {Type: Number, Default: 5, MaxValue: 10}
+  PolicyRefreshSeconds: {Type: Number, Default: 10}
   UpstreamBaseUrl: {Type: String, Default: "https://upstream.example"}
   UpstreamSecret: {Type: String, Default: ""}
 Globals:

@@ -1,87 +1,16 @@
 """`sallyport local` as a program: its ready line, its banner, and nothing left behind."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.functional.local.stub import DEADLINE_S, process_state, write_stack
-
-
-class Running:
-    """A started `sallyport local`."""
-
-    def __init__(self, directory: Path, *arguments: str, **environment: str) -> None:
-        template = write_stack(directory)
-        command = [sys.executable, "-m", "sallyport_cli.main", "local", "--port", "0", "--template", str(template)]
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "OPENAI_"))}
-        self.process = subprocess.Popen(
-            [*command, *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**inherited, **environment},
-        )
-        self.errors: list[str] = []
-        self._reader = threading.Thread(target=self._read_errors)
-        self._reader.start()
-
-    def _read_errors(self) -> None:
-        assert self.process.stderr is not None
-        self.errors.extend(iter(self.process.stderr.readline, ""))
-
-    def ready_url(self) -> str:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line.startswith("ready http://127.0.0.1:"), "".join(self.errors)
-        return line.split()[1]
-
-    def descendants(self) -> list[int]:
-        """Every process that was started by this one, at any depth."""
-        parents = {}
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdecimal() and (stat := _stat(entry)):
-                parents[int(entry.name)] = int(stat.rsplit(")", 1)[1].split()[1])
-        found = [self.process.pid]
-        for pid in found:
-            found += [child for child, parent in parents.items() if parent == pid]
-        return found[1:]
-
-    def finish(self) -> int:
-        status = self.process.wait(DEADLINE_S)
-        self._reader.join(DEADLINE_S)
-        return status
-
-
-def _stat(entry: Path) -> str:
-    try:
-        return (entry / "stat").read_text()
-    except OSError:
-        return ""
-
-
-@contextmanager
-def running(directory: Path, *arguments: str, **environment: str) -> Iterator[Running]:
-    started = Running(directory, *arguments, **environment)
-    try:
-        yield started
-    finally:
-        started.process.kill()
-        started.finish()
-        assert started.process.stdout is not None
-        assert started.process.stderr is not None
-        started.process.stdout.close()
-        started.process.stderr.close()
+from tests.functional.local.started import running
+from tests.functional.local.stub import DEADLINE_S, process_state
 
 
 def get(url: str, **headers: str) -> tuple[int, bytes]:
@@ -122,13 +51,13 @@ def test_the_callers_environment_does_not_reach_the_functions(tmp_path: Path) ->
         assert "sk-secret" not in json.dumps(environ)
         assert "MY_SECRET" not in environ
         assert environ["AWS_ENDPOINT_URL"].startswith("http://127.0.0.1:")
-    assert "sk-secret" not in "".join(started.errors)
+    assert "sk-secret" not in started.printed
 
 
 def test_a_refused_parameter_ends_it_with_the_reason(tmp_path: Path) -> None:
     with running(tmp_path, "--parameter", "Rate=11") as started:
         assert started.finish() == 1
-        assert "".join(started.errors) == "Error: parameter Rate: '11' is more than 10\n"
+        assert started.printed == "Error: parameter Rate: '11' is more than 10\n"
 
 
 def test_the_banner_names_the_demo_key_unless_told_not_to_make_one(tmp_path: Path) -> None:
@@ -138,5 +67,5 @@ def test_the_banner_names_the_demo_key_unless_told_not_to_make_one(tmp_path: Pat
         seeded.ready_url()
     with running(tmp_path / "b", "--no-seed") as bare:
         bare.ready_url()
-    assert "demo key   sp_" in "".join(seeded.errors)
-    assert "demo key   none" in "".join(bare.errors)
+    assert "demo key   sp_" in seeded.printed
+    assert "demo key   none" in bare.printed
