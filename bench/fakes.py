@@ -43,9 +43,9 @@ class Server:
 
     def _answer(self, operation: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         if operation == "getitem":
-            return {"Item": self._item}
+            return {"Item": self._item} if body["Key"]["pk"] == self._item["pk"] else {}
         if operation == "updateitem":
-            return {"Attributes": _counters(body)}
+            return {"Attributes": _counters(body)} if "ExpressionAttributeNames" in body else {}
         if operation == "getsecretvalue":
             return {"SecretString": "upstream-key"}
         message = {"role": "assistant", "content": "word " * 20}
@@ -60,9 +60,9 @@ class Server:
 
 
 def _counters(update: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the counters of every rule of an update as they are after its first charge."""
+    """Give the counters of every rule of an update as they are after its first charge; a day of last use has none."""
     attributes = {}
-    for placeholder, name in update["ExpressionAttributeNames"].items():
+    for placeholder, name in update.get("ExpressionAttributeNames", {}).items():
         window = update["ExpressionAttributeValues"][f":w{placeholder[2:]}"]
         attributes[name] = {"w": window, "c": {"N": "1"}, "p": {"N": "0"}}[placeholder[1]]
     return attributes

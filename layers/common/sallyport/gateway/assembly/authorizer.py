@@ -43,7 +43,10 @@ def _authorizer(environ: Environ, now: Clock) -> Authorizer:
     build = _DoorBuilder(environ, settings, dynamodb, now)
     policy = _policy(settings, dynamodb, logger, build, now)
     policy.prime()
-    uses = LastUsed(DynamoDbLastUsedStore(dynamodb, settings.counters_table))
+    uses = LastUsed(
+        DynamoDbLastUsedStore(dynamodb, settings.counters_table),
+        lambda error: logger.warning("a key's last use was not noted", reason=type(error).__name__),
+    )
     return Authorizer(Rooms(policy, _failures(settings, dynamodb, logger, now), uses, logger), now)
 
 
@@ -85,7 +88,7 @@ class _DoorBuilder:
         self._settings = settings
         self._parameters = _parameter_rules(settings)
         keys = DynamoDbKeyStore(dynamodb, settings.config_table)
-        self._api_keys = ApiKeyVerifier(keys, settings.key_revocation_s)
+        self._api_keys = ApiKeyVerifier(keys, settings.key_revocation_s, check_networks=NetworkSet)
         self._key_source: Callable[..., Any] | None = None
         self._origin_secrets: dict[str, Any] = {}
 
