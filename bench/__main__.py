@@ -4,10 +4,10 @@ import argparse
 import platform
 import sys
 
-from bench import cold_start, request
+from bench import authorizer, cold_start, request
 from bench.stage import Stage, UnfitMachineError
 
-GROUPS = {"cold-start": cold_start.run, "request": request.run}
+GROUPS = {"cold-start": cold_start.run, "request": request.run, "authorizer": authorizer.run}
 
 
 def main() -> int:

@@ -22,7 +22,7 @@ _BITS = {4: 32, 6: 128}
 _MAPPED_FIRST, _MAPPED_LAST = 0xFFFF_0000_0000, 0xFFFF_FFFF_FFFF
 _MAPPED_BITS = 96
 _HALF_BITS, _LOW_HALF = 64, 0xFFFF_FFFF_FFFF_FFFF
-_KEYS_PER_SLOT, _MAX_SLOTS = 16, 1024
+_KEYS_PER_SLOT, _MAX_SLOTS = 16, 4096
 
 
 def parse_address(text: str) -> tuple[int, int]:
@@ -174,7 +174,10 @@ class _RangesV6:
         end = bisect_right(starts_high, high, begin, slots.bounds[slot + 1])
         if end > begin and starts_high[end - 1] == high:
             end = bisect_right(starts_low, low, bisect_left(starts_high, high, begin, end), end)
-        return end > 0 and (high, low) <= (ends_high[end - 1], ends_low[end - 1])
+        if end == 0:
+            return False
+        last = ends_high[end - 1]
+        return high < last or (high == last and low <= ends_low[end - 1])
 
 
 def _parse_literal(text: str) -> tuple[int, int]:
