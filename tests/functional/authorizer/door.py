@@ -77,7 +77,7 @@ def change_key(emulator: Emulator, key: NewKey, name: str, value: dict[str, str]
         Key={"pk": {"S": f"key#{key.key_id}"}, "sk": {"S": "key"}},
         UpdateExpression="SET #name = :value",
         ExpressionAttributeNames={"#name": name},
-        ExpressionAttributeValues={":value": value},  # type: ignore[dict-item]
+        ExpressionAttributeValues={":value": value},
     )
 
 

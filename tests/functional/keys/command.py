@@ -59,6 +59,10 @@ class Keys:
         key = {"pk": {"S": f"key#{key_id}"}, "sk": {"S": "key"}}
         return dict(self.emulator.dynamodb.get_item(TableName=CONFIG_TABLE, Key=key)["Item"])
 
+    def count(self) -> int:
+        """How many items the config table has."""
+        return int(self.emulator.dynamodb.scan(TableName=CONFIG_TABLE)["Count"])
+
     def change(self, key_id: str, **attributes: Any) -> None:
         """Store attributes in DynamoDB's typed form, as no command would."""
         self.emulator.dynamodb.put_item(TableName=CONFIG_TABLE, Item=self.item(key_id) | attributes)
