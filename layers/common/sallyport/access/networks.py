@@ -172,7 +172,7 @@ class _RangesV6:
             return False
         begin = slots.bounds[slot]
         end = bisect_right(starts_high, high, begin, slots.bounds[slot + 1])
-        if end > begin and starts_high[end - 1] == high:
+        if end > begin and starts_high[end - 1] == high and starts_low[end - 1] > low:
             end = bisect_right(starts_low, low, bisect_left(starts_high, high, begin, end), end)
         if end == 0:
             return False
