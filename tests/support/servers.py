@@ -1,5 +1,7 @@
 """A server on loopback whose every byte the test decides: real sockets, no patches."""
 
+import itertools
+import selectors
 import socket
 import ssl
 import threading
@@ -60,6 +62,15 @@ class Peer:
     def wait_closed(self) -> None:
         """Wait until the client closes."""
         self._file.read()
+
+    def drip(self, data: bytes, pause_s: float = 0.02) -> None:
+        """Send the data over and over, byte after byte with a pause between, until the client closes."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._connection, selectors.EVENT_READ)
+            for byte in itertools.cycle(data):
+                self.send(bytes([byte]))
+                if selector.select(pause_s):
+                    return
 
     def close(self) -> None:
         """Close the connection."""
