@@ -20,6 +20,7 @@ def test_it_is_sound_and_changes_nothing_for_the_demo_key() -> None:
     assert policy.access.deny == ("192.0.2.0/24",)
     assert policy.residency is not None
     assert policy.residency.default is None
+    assert policy.tenants is not None
     demo = policy.tenants["demo"]
     assert (demo.suspended, demo.models, demo.residency, demo.allow) == (False, None, None, ())
 
@@ -33,4 +34,5 @@ def test_what_it_offers_is_sound_too() -> None:
     assert document.policy.identity.issuers[0].tenants == ("acme",)
     assert document.policy.access is not None
     assert document.policy.access.origin_secret == "cloudfront"
+    assert document.policy.tenants is not None
     assert document.policy.tenants["acme"].models == ("gpt-4o", "text-embedding-3-small")
