@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from sallyport_cli.caller import caller_name
-from sallyport_cli.key_items import ALL_SCOPES, KeyGrant, key_item
+from sallyport_cli.key_items import ALL_SCOPES, KeyGrant
 from sallyport_cli.keys import options
 from sallyport_cli.keys.options import key_argument, on_target, reads
 from sallyport_cli.keys.output import print_json, print_key, print_new_key, print_table
@@ -84,9 +84,8 @@ def create(
         allow=allow,
         created_by=caller_name(target),
     )
-    key, now_s = table.create(grant), time.time()
-    stored = StoredKey.of(key_item(key.key_id, key.secret_sha256, grant, int(now_s)))
-    print_new_key(key.text, stored, now_s, output)
+    key, item = table.create(grant)
+    print_new_key(key.text, StoredKey.of(item), time.time(), output)
 
 
 @keys.command("list")
@@ -95,11 +94,11 @@ def create(
 @on_target
 def list_keys(*, target: Target, tenant: str | None, ended_too: bool, output: str) -> None:
     """List keys. Their texts aren't stored and can't be listed."""
-    now_s, items = time.time(), _table(target).items()
-    found = [key for key in map(StoredKey.of, items) if tenant is None or key.text("tenant") == tenant]
+    table, now_s = _table(target), time.time()
+    found = [key for key in map(StoredKey.of, table.items()) if tenant is None or key.text("tenant") == tenant]
     shown = [key for key in found if ended_too or key.state(now_s) not in {"revoked", "expired"}]
     shown.sort(key=lambda key: (key.text("tenant"), key.text("name"), key.number("created_at") or 0, key.key_id))
-    days = last_used_days(target, [key.key_id for key in shown]) if shown else {}
+    days = last_used_days(target, table.client, [key.key_id for key in shown]) if shown else {}
     shown = [StoredKey(key.key_id, key.attributes, days.get(key.key_id)) for key in shown]
     if output == "json":
         print_json([key.as_json(now_s) for key in shown])
@@ -114,10 +113,11 @@ def list_keys(*, target: Target, tenant: str | None, ended_too: bool, output: st
 @on_target
 def show(*, target: Target, key_ids: Sequence[str], output: str) -> None:
     """Show all that is stored of one key, but for its hash."""
-    item = _table(target).read(key_ids[0])
+    table = _table(target)
+    item = table.read(key_ids[0])
     if item is None:
         raise click.ClickException(f"no such key: {key_ids[0]}")
-    stored, now_s = StoredKey.of(item, last_used_days(target, key_ids)), time.time()
+    stored, now_s = StoredKey.of(item, last_used_days(target, table.client, key_ids)), time.time()
     if output == "json":
         print_json(stored.as_json(now_s))
     else:

@@ -1,12 +1,12 @@
-"""Keys in the `config` table: every change is one conditional write, and is read back before it is told of.
+"""Keys in the `config` table: every change is one conditional write, and a new or revoked key is read back.
 
-Reading back catches what answers 200 to anything without being DynamoDB, and a write whose answer was lost and that was
-then repeated.
+Reading back catches what answers 200 to anything without being DynamoDB, and a write that was repeated because its first
+answer was lost.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,26 +38,28 @@ class RotationLostError(Exception):
 
 
 class KeyTable:
-    """The keys of one table. Methods raise click's exception where the table can't be read or written."""
+    """The keys of one table, by a client of DynamoDB. Methods raise click's exception where it doesn't serve them."""
 
     def __init__(self, client: DynamoDBClient, name: str, page_size: int = 1000) -> None:
-        self._client = client
+        self.client = client
         self._name = name
         self._page_size = page_size
 
-    def create(self, grant: KeyGrant) -> NewKey:
-        """Mint a key and store its item."""
+    def create(self, grant: KeyGrant) -> tuple[NewKey, StoredItem]:
+        """Mint a key and store its item; give both."""
         key = mint()
         # A repeated write finds its own item there already; reading back tells whether it is that.
-        with dynamodb_errors(self._name), suppress(self._client.exceptions.ConditionalCheckFailedException):
-            store_key(self._client, self._name, key.key_id, key.secret_sha256, grant)
-        self._confirm(key)
-        return key
+        with dynamodb_errors(self._name), suppress(self.client.exceptions.ConditionalCheckFailedException):
+            store_key(self.client, self._name, key.key_id, key.secret_sha256, grant)
+        item = self.read(key.key_id)
+        if item is None or not _is_of(key, item):
+            raise self._not_stored()
+        return key, item
 
     def read(self, key_id: str) -> StoredItem | None:
         """Give a key's item, None if there is none."""
         with dynamodb_errors(self._name):
-            item = self._client.get_item(TableName=self._name, Key=item_key(key_id), ConsistentRead=True).get("Item")
+            item = self.client.get_item(TableName=self._name, Key=item_key(key_id), ConsistentRead=True).get("Item")
         if item is not None and any(item.get(name) != value for name, value in item_key(key_id).items()):
             raise not_dynamodb(self._name)
         return item
@@ -73,7 +75,7 @@ class KeyTable:
             try:
                 self._mark_revoked(key_id, by, now_s)
                 revoked_now = True
-            except self._client.exceptions.ConditionalCheckFailedException:
+            except self.client.exceptions.ConditionalCheckFailedException:
                 revoked_now = False
         item = self.read(key_id)
         if item is None and not revoked_now:
@@ -83,26 +85,36 @@ class KeyTable:
         return item, revoked_now or item["revoked_at"] == {"N": str(now_s)}
 
     def rotate(self, old: StoredItem, successor: StoredItem, key: NewKey, ends_at_s: int) -> None:
-        """Store a key's successor and end the key, both or neither. Raises `RotationLostError`."""
+        """Store the item of `key`, a key's successor, and end that key, both or neither. Raises `RotationLostError`.
+
+        An answer that got lost is made up for by a look: the text of the new key, which is nowhere else, would be lost too.
+        """
         changes: list[TransactWriteItemTypeDef] = [
             {"Update": self._ending(old, key.key_id, ends_at_s)},
             {"Put": {"TableName": self._name, "Item": dict(successor), "ConditionExpression": _NOT_THERE}},
         ]
-        with dynamodb_errors(self._name):
-            try:
-                self._client.transact_write_items(TransactItems=changes)
-            except self._client.exceptions.TransactionCanceledException as error:
-                raise RotationLostError from error
-        self._confirm(key)
+        try:
+            with dynamodb_errors(self._name):
+                self._transact(changes)
+        except click.ClickException:
+            if not _is_of(key, self.read(key.key_id)):
+                raise
+
+    def _transact(self, changes: Sequence[TransactWriteItemTypeDef]) -> None:
+        try:
+            self.client.transact_write_items(TransactItems=changes)
+        except self.client.exceptions.TransactionCanceledException as error:
+            raise RotationLostError from error
 
     def _pages(self) -> Iterator[list[StoredItem]]:
         """Read the whole table, page by page. `name` and others are words that DynamoDB reserves: all go by numbers."""
-        pages = self._client.get_paginator("scan").paginate(
+        pages = self.client.get_paginator("scan").paginate(
             TableName=self._name,
             FilterExpression="sk = :sk AND begins_with(pk, :prefix)",
             ProjectionExpression=", ".join(f"#{number}" for number in range(len(_SHOWN))),
             ExpressionAttributeNames={f"#{number}": name for number, name in enumerate(_SHOWN)},
             ExpressionAttributeValues={":sk": {"S": SORT_KEY}, ":prefix": {"S": "key#"}},
+            ConsistentRead=True,
             PaginationConfig={"PageSize": self._page_size},
         )
         for page in pages:
@@ -111,7 +123,7 @@ class KeyTable:
             yield list(page["Items"])
 
     def _mark_revoked(self, key_id: str, by: str, now_s: int) -> None:
-        self._client.update_item(
+        self.client.update_item(
             TableName=self._name,
             Key=item_key(key_id),
             UpdateExpression="SET revoked_at = :now, revoked_by = :by",
@@ -134,10 +146,9 @@ class KeyTable:
             "ExpressionAttributeValues": values,
         }
 
-    def _confirm(self, key: NewKey) -> None:
-        item = self.read(key.key_id)
-        if item is None or item.get("secret_sha256") != {"S": key.secret_sha256}:
-            raise self._not_stored()
-
     def _not_stored(self) -> click.ClickException:
         return click.ClickException(f"table {self._name}: it was written but isn't there: is that DynamoDB?")
+
+
+def _is_of(key: NewKey, item: StoredItem | None) -> bool:
+    return item is not None and item.get("secret_sha256") == {"S": key.secret_sha256}

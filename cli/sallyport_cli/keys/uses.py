@@ -20,14 +20,14 @@ _BATCH: Final = 100
 _TRIES: Final = 5
 
 
-def last_used_days(target: Target, key_ids: Sequence[str]) -> dict[str, str]:
+def last_used_days(target: Target, client: DynamoDBClient, key_ids: Sequence[str]) -> dict[str, str]:
     """Days (ISO 8601, UTC) by key id, of the keys whose last use is known; a warning where they can't be read."""
     try:
         table = target.counters_table()
         if table is None:
             return {}
         with dynamodb_errors(table):
-            return read_days(target.client("dynamodb"), table, key_ids)
+            return read_days(client, table, key_ids)
     except click.ClickException as error:
         click.echo(f"when keys were last used can't be told: {error.message}", err=True)
         return {}

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 import pytest
+from botocore.exceptions import ReadTimeoutError
 
 from sallyport.identity.api_keys import KEY_PATTERN
 from sallyport_cli.keys.rotation import Rotation, rotate_key
@@ -153,6 +154,39 @@ def test_a_key_whose_end_was_moved_meanwhile_is_left_alone(keys: Keys) -> None:
     assert message == f"key {old['key_id']} was changed meanwhile; nothing was done"
     assert keys.item(old["key_id"])["not_after"] == {"N": "4073500800"}
     assert keys.count() == 1
+
+
+class Deaf:
+    """A client that hears no answer to a transaction, made (or not made) all the same."""
+
+    def __init__(self, client: Any, *, makes_it: bool) -> None:
+        self._client = client
+        self._makes_it = makes_it
+        self.exceptions = client.exceptions
+
+    def get_item(self, **request: Any) -> Any:
+        return self._client.get_item(**request)
+
+    def transact_write_items(self, **request: Any) -> Any:
+        if self._makes_it:
+            self._client.transact_write_items(**request)
+        raise ReadTimeoutError(endpoint_url="http://127.0.0.1")
+
+
+def test_a_new_key_is_not_lost_with_an_answer(keys: Keys) -> None:
+    old = keys.create()
+    client: Any = Deaf(keys.emulator.dynamodb, makes_it=True)
+    key, _, _ = rotate_key(KeyTable(client, CONFIG_TABLE), Rotation(old["key_id"], 60, None, "me"), int(time.time()))
+    assert keys.verdict(key.text) == "good"
+
+
+def test_a_rotation_that_was_not_made_is_an_error(keys: Keys) -> None:
+    old = keys.create()
+    client: Any = Deaf(keys.emulator.dynamodb, makes_it=False)
+    with pytest.raises(click.ClickException, match="timeout"):
+        rotate_key(KeyTable(client, CONFIG_TABLE), Rotation(old["key_id"], 60, None, "me"), int(time.time()))
+    assert keys.count() == 1
+    assert "rotated_to" not in keys.item(old["key_id"])
 
 
 def test_a_key_gone_meanwhile_is_no_such_key(keys: Keys) -> None:
