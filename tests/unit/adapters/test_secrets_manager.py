@@ -216,3 +216,16 @@ def test_an_upstreams_credential_outlives_a_failure_for_an_hour(clock: Clock) ->
 def test_an_unfit_upstreams_credential_is_unavailable(clock: Clock, unfit: str) -> None:
     with pytest.raises(SecretUnavailableError):
         CachedSecret(Vault(unfit), NAME, clock).read()
+
+
+def test_where_the_clock_has_gone_back_a_cached_secret_counts_as_too_old(clock: Clock) -> None:
+    vault = Vault(FIRST)
+    secret = CachedSecret(vault, NAME, clock)
+    assert secret.read() == FIRST
+    vault.values = [SECOND]
+    clock.now_s -= 1
+    assert secret.read() == SECOND
+    vault.fault = "Unreachable"
+    clock.now_s -= 1
+    with pytest.raises(SecretUnavailableError):
+        secret.read()

@@ -19,7 +19,7 @@ def test_bytes_have_one_text(raw: bytes) -> None:
     assert base64url.decode(encode(raw)) == raw
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(st.text(alphabet="ABQgwxyz019-_=+/ \n.\u00e4", max_size=8))
 def test_a_text_is_its_bytes_only_text_or_none(text: str) -> None:
     try:

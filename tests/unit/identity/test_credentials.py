@@ -118,7 +118,7 @@ values = st.one_of(
 )
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=1200, deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from([*HEADERS, "Authorization", "cookie"]), st.lists(values, max_size=2) | st.none(), max_size=3

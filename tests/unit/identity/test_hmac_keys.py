@@ -18,7 +18,6 @@ class FakeSecret:
     def __init__(self, text: str) -> None:
         self.text = text
         self.reads = 0
-        self.expired = 0
         self.now_s = 1_700_000_000.0
 
     def read(self) -> str:
@@ -26,9 +25,6 @@ class FakeSecret:
         if not self.text:
             raise SecretUnavailableError("down")
         return self.text
-
-    def expire(self) -> None:
-        self.expired += 1
 
 
 def keys(secret: FakeSecret, *algorithms: str) -> HmacKeys:
@@ -103,13 +99,3 @@ def test_a_secret_that_cannot_be_read_is_an_error_and_asked_for_seldom() -> None
     secret.now_s += RETRY_S
     secret.text = "s" * 32
     assert shared.key_for(None, "HS256") is not None
-
-
-def test_where_the_clock_has_gone_back_the_secret_is_read_anew() -> None:
-    secret = FakeSecret("s" * 32)
-    shared = keys(secret, "HS256")
-    shared.key_for(None, "HS256")
-    assert secret.expired == 0
-    secret.now_s -= 1
-    assert shared.key_for(None, "HS256") is not None
-    assert secret.expired == 1

@@ -200,9 +200,6 @@ class Secret:
     def read(self) -> str:
         return "a secret that is longer than its hash"
 
-    def expire(self) -> None:
-        pass
-
 
 def test_an_issuer_with_a_secret_is_asked_for_nothing_else() -> None:
     rules = RULES._replace(jwks_url="", hmac_secret="login", algorithms=("HS256",))

@@ -19,23 +19,24 @@ MIN_ORIGIN_SECRET_CHARS = 16
 class CachedSecret:
     """One secret's text. Neither it nor a part of it is ever logged."""
 
-    def __init__(self, client: AwsCall, name: str, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, client: AwsCall, name: str, clock: Callable[[], float] = time.monotonic) -> None:
+        """Where the clock goes backwards, as a wall clock may, the secret counts as too old."""
         self._client = client
         self._name = name
-        self._monotonic = monotonic
+        self._clock = clock
         self._text = ""
         self._read_s = float("-inf")
         self._next_read_s = float("-inf")
 
     def read(self) -> str:
         """Give the secret. Raises `SecretUnavailableError` if it can't be read or isn't fit for a header."""
-        now_s = self._monotonic()
-        if now_s >= self._next_read_s:
+        now_s = self._clock()
+        if now_s >= self._next_read_s or now_s < self._read_s:
             try:
                 self._text = self._fetch()
                 self._read_s, self._next_read_s = now_s, now_s + FRESH_S
             except SecretUnavailableError:
-                if now_s - self._read_s >= STALE_S:
+                if not 0 <= now_s - self._read_s < STALE_S:
                     raise
                 self._next_read_s = now_s + RETRY_S
         return self._text

@@ -18,9 +18,6 @@ class SharedSecret(Protocol):
     def read(self) -> str:
         """Give the secret. Raises `SecretUnavailableError`."""
 
-    def expire(self) -> None:
-        """Have the secret read anew for the next call."""
-
 
 class HmacKeys:
     """The `VerificationKeys` of an issuer with a secret; a token's `kid` has no say, since there is one key."""
@@ -30,7 +27,7 @@ class HmacKeys:
         self._secret = secret
         self._algorithms = frozenset(algorithms)
         self._now = now
-        self._asked_s = self._failed_s = float("-inf")
+        self._failed_s = float("-inf")
         self._text = ""
         self._made: dict[str, AlgorithmKey] = {}
 
@@ -49,11 +46,7 @@ class HmacKeys:
         return self._made[algorithm]
 
     def _read(self) -> str:
-        """Ages are measured on the wall clock; where it has gone backwards, none is known."""
         now_s = self._now()
-        if now_s < self._asked_s:
-            self._secret.expire()
-        self._asked_s = now_s
         if 0 <= now_s - self._failed_s < RETRY_S:
             raise KeySourceError("the issuer's secret could not be read")
         try:

@@ -15,18 +15,18 @@ class RepeatedNameError(ValueError):
 
 def read_json(raw: bytes) -> Any:
     """Read one JSON value in UTF-8. Raises `ValueError`."""
-    return _load(raw, _unique_names)
+    return _load(raw, _STRICT)
 
 
 def read_json_without_doubtful_objects(raw: bytes) -> Any:
     """Read one JSON value in UTF-8, with null for each object in which a name stands twice. Raises `ValueError`."""
-    return _load(raw, _unique_names_or_none)
+    return _load(raw, _LENIENT)
 
 
-def _load(raw: bytes, make_object: Any) -> Any:
+def _load(raw: bytes, decoder: json.JSONDecoder) -> Any:
     text = raw.decode()
     try:
-        value = json.loads(text, object_pairs_hook=make_object, parse_constant=_refuse_constant)
+        value = decoder.decode(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if text.count("{") + text.count("[") > MAX_DEPTH and _deeper_than(value, MAX_DEPTH):
@@ -60,3 +60,7 @@ def _deeper_than(value: Any, depth: int) -> bool:
 def _children(parent: Any) -> list[Any]:
     children = parent.values() if isinstance(parent, dict) else parent if isinstance(parent, list) else ()
     return [child for child in children if isinstance(child, dict | list)]
+
+
+_STRICT = json.JSONDecoder(object_pairs_hook=_unique_names, parse_constant=_refuse_constant)
+_LENIENT = json.JSONDecoder(object_pairs_hook=_unique_names_or_none, parse_constant=_refuse_constant)
