@@ -207,7 +207,7 @@ def _headers(event: Mapping[str, Any]) -> dict[str, list[str]]:
     """Give the headers by lower-case name; API Gateway lists one that came in two spellings under both."""
     headers: dict[str, list[str]] = {}
     for name, values in (event.get("multiValueHeaders") or {}).items():
-        headers.setdefault(name.lower(), []).extend(values)
+        headers.setdefault(name.lower(), []).extend(values if isinstance(values, list) else [values])
     return headers
 
 
