@@ -49,11 +49,13 @@ def create_key(client: DynamoDBClient, table: str, grant: KeyGrant) -> NewKey:
     return key
 
 
-def store_key(client: DynamoDBClient, table: str, key_id: str, secret_sha256: str, grant: KeyGrant) -> None:
-    """Stores a key's item; raises botocore's ConditionalCheckFailedException if the key id is taken."""
+def store_key(
+    client: DynamoDBClient, table: str, key_id: str, secret_sha256: str, grant: KeyGrant, created_at: int | None = None
+) -> None:
+    """Stores a key's item, made now by default; raises ConditionalCheckFailedException if the key id is taken."""
     client.put_item(
         TableName=table,
-        Item=key_item(key_id, secret_sha256, grant, int(time.time())),
+        Item=key_item(key_id, secret_sha256, grant, int(time.time()) if created_at is None else created_at),
         ConditionExpression="attribute_not_exists(pk)",
     )
 

@@ -10,7 +10,7 @@ import click
 from sallyport_cli.caller import caller_name
 from sallyport_cli.key_items import ALL_SCOPES, KeyGrant
 from sallyport_cli.keys import options
-from sallyport_cli.keys.options import key_argument, on_target, reads
+from sallyport_cli.keys.options import Expiry, key_argument, on_target, reads
 from sallyport_cli.keys.output import print_json, print_key, print_new_key, print_table
 from sallyport_cli.keys.rotation import Rotation, rotate_key
 from sallyport_cli.keys.stored import StoredKey, iso, moment
@@ -32,7 +32,11 @@ def keys() -> None:
 @click.option("--subject", default="", callback=reads(options.read_name), help="Who uses it.  [default: the name]")
 @click.option("--scopes", default=ALL_SCOPES, show_default=True, callback=reads(options.read_scopes))
 @click.option(
-    "--models", default="", metavar="A,B", callback=reads(options.read_models), help="It may use.  [default: all]"
+    "--models",
+    default="",
+    metavar="A,B",
+    callback=reads(options.read_models),
+    help="Models it may use.  [default: the tenant's]",
 )
 @click.option(
     "--residency",
@@ -67,11 +71,11 @@ def create(
     residency: Sequence[str],
     requests_per_minute: int | None,
     allow: Sequence[str],
-    expires_in: int | None,
+    expires_in: Expiry | None,
     output: str,
 ) -> None:
     """Issue a key. It is shown once: only a hash of it is stored."""
-    table = _table(target)
+    table, now_s = _table(target), int(time.time())
     grant = KeyGrant(
         tenant=tenant,
         name=name,
@@ -80,12 +84,12 @@ def create(
         models=models,
         residency=residency,
         requests_per_minute=requests_per_minute,
-        not_after=expires_in,
+        not_after=expires_in(now_s) if expires_in else None,
         allow=allow,
         created_by=caller_name(target),
     )
-    key, item = table.create(grant)
-    print_new_key(key.text, StoredKey.of(item), time.time(), output)
+    key, item = table.create(grant, now_s)
+    print_new_key(key.text, StoredKey.of(item), now_s, output)
 
 
 @keys.command("list")
@@ -163,12 +167,13 @@ def revoke(*, target: Target, key_ids: Sequence[str], output: str) -> None:
     help="Of the new key.  [default: when the old one would have]",
 )
 @on_target
-def rotate(*, target: Target, key_ids: Sequence[str], grace: int, expires_in: int | None, output: str) -> None:
+def rotate(*, target: Target, key_ids: Sequence[str], grace: int, expires_in: Expiry | None, output: str) -> None:
     """Replace a key by a new one with the same grant. The new key is shown once."""
-    rotation = Rotation(key_ids[0], grace, expires_in, caller_name(target))
-    key, successor, ends_at_s = rotate_key(_table(target), rotation, int(time.time()))
+    now_s = int(time.time())
+    rotation = Rotation(key_ids[0], grace, expires_in(now_s) if expires_in else None, caller_name(target))
+    key, successor, ends_at_s = rotate_key(_table(target), rotation, now_s)
     stored, replaced = StoredKey.of(successor), {"key_id": key_ids[0], "expires": iso(ends_at_s)}
-    print_new_key(key.text, stored, time.time(), output, replaces=replaced)
+    print_new_key(key.text, stored, now_s, output, replaces=replaced)
     if output == "text":
         click.echo(f"key {key_ids[0]}, which it replaces, works until {moment(ends_at_s)}.", err=True)
 

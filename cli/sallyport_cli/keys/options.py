@@ -28,6 +28,10 @@ _MODEL = re.compile(r"[!-+\--~]{1,200}")
 _KEY_ID = re.compile(r"(?:sp_)?([0-9A-Za-z]{16})")
 
 
+type Expiry = Callable[[int], int]
+"""Gives the end of a key that is made at a time; both are epoch seconds."""
+
+
 def on_target(command: Callable[..., None]) -> Callable[..., None]:
     """Adds the options that say where, given to the command as `target`, and `--output`."""
 
@@ -135,14 +139,15 @@ def read_networks(text: str) -> list[str]:
     return networks
 
 
-def read_expiry(text: str, now_s: Callable[[], float] = time.time) -> int:
-    """Epoch seconds of the end of `90d`, `12h`, `30m` from now, or of 00:00 UTC of a day. Raises `ValueError`."""
+def read_expiry(text: str) -> Expiry:
+    """The end of `90d`, `12h`, `30m` from a time, or 00:00 UTC of a day to come. Raises `ValueError`."""
     if _DATE.fullmatch(text):
-        midnight = datetime.combine(date.fromisoformat(text), datetime.min.time(), UTC)
-        if midnight.timestamp() <= now_s():
+        midnight = datetime.combine(date.fromisoformat(text), datetime.min.time(), UTC).timestamp()
+        if midnight <= time.time():
             raise ValueError(f"{text} has begun already")
-        return int(midnight.timestamp())
-    return int(now_s()) + _duration(text, "90d, 12h, 30m or 2027-01-31")
+        return lambda _: int(midnight)
+    seconds = _duration(text, "90d, 12h, 30m or 2027-01-31")
+    return lambda now_s: now_s + seconds
 
 
 def read_grace(text: str) -> int:

@@ -1,6 +1,6 @@
 """Keys in the `config` table: every change is one conditional write, and a new or revoked key is read back.
 
-Reading back catches what answers 200 to anything without being DynamoDB, and a write that was repeated because its first
+Reading back catches what answers 200 to anything without being DynamoDB, and a write that was made twice because the
 answer was lost.
 """
 
@@ -45,12 +45,12 @@ class KeyTable:
         self._name = name
         self._page_size = page_size
 
-    def create(self, grant: KeyGrant) -> tuple[NewKey, StoredItem]:
+    def create(self, grant: KeyGrant, now_s: int) -> tuple[NewKey, StoredItem]:
         """Mint a key and store its item; give both."""
         key = mint()
         # A repeated write finds its own item there already; reading back tells whether it is that.
         with dynamodb_errors(self._name), suppress(self.client.exceptions.ConditionalCheckFailedException):
-            store_key(self.client, self._name, key.key_id, key.secret_sha256, grant)
+            store_key(self.client, self._name, key.key_id, key.secret_sha256, grant, now_s)
         item = self.read(key.key_id)
         if item is None or not _is_of(key, item):
             raise self._not_stored()
@@ -87,7 +87,7 @@ class KeyTable:
     def rotate(self, old: StoredItem, successor: StoredItem, key: NewKey, ends_at_s: int) -> None:
         """Store the item of `key`, a key's successor, and end that key, both or neither. Raises `RotationLostError`.
 
-        An answer that got lost is made up for by a look: the text of the new key, which is nowhere else, would be lost too.
+        An answer that got lost is made up for by a look: the new key's text, which is nowhere else, would be lost too.
         """
         changes: list[TransactWriteItemTypeDef] = [
             {"Update": self._ending(old, key.key_id, ends_at_s)},

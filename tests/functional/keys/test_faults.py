@@ -111,7 +111,7 @@ class Repeating:
 def test_a_write_that_arrived_twice_is_a_write(keys: Keys) -> None:
     client: Any = Repeating(keys.emulator.dynamodb)
     table = KeyTable(client, CONFIG_TABLE)
-    key, _ = table.create(KeyGrant("acme", "app"))
+    key, _ = table.create(KeyGrant("acme", "app"), 1_800_000_000)
     assert parse(key.text) is not None
     assert keys.verdict(key.text) == "good"
     revoked = table.revoke(key.key_id, "me", 1_800_000_000)
