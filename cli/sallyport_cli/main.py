@@ -13,6 +13,8 @@ _COMMANDS: Final = {
     "emulator": "sallyport_cli.emulator:emulator",
     "invoke": "sallyport_cli.invoke:invoke",
     "keys": "sallyport_cli.keys:keys",
+    "policy": "sallyport_cli.policy.commands:policy",
+    "ip": "sallyport_cli.ip.commands:ip",
 }
 
 

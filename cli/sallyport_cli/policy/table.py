@@ -60,8 +60,14 @@ class Change:
     """What became of a change: the version in force now, what was before (None: nothing), and whether it is new."""
 
     version: Version
+    source: Source
     before: Applied | None
     is_new: bool
+
+    @property
+    def source_before(self) -> Source:
+        """What the operator had written before."""
+        return Source() if self.before is None else self.before.source
 
 
 @dataclass(frozen=True)
@@ -117,7 +123,7 @@ class PolicyTable:
         ip = NO_IP_RULES if before is None else before.source.ip
         compiled = compile_policy(document, ip)
         if before is not None and (before.compiled, before.source.text) == (compiled, document.text):
-            return Change(before.version, before, is_new=False)
+            return Change(before.version, before.source, before, is_new=False)
         return self._put(before, compiled, Source(document.name, document.text, ip), Author(by, "apply", note))
 
     def roll_back(self, number: int | None, by: str, note: str = "") -> Change:
@@ -133,28 +139,28 @@ class PolicyTable:
             raise PolicyTableError("there is no version before the first")
         wanted = self.version(number)
         if (wanted.compiled, wanted.source) == (before.compiled, before.source):
-            return Change(before.version, before, is_new=False)
+            return Change(before.version, before.source, before, is_new=False)
         version = replace(wanted.version, **self._stamp(before, Author(by, f"rollback to {number}", note)))
-        return self._flip(before, version)
+        return self._flip(before, version, wanted.source)
 
-    def change_ip(self, change: Callable[[Applied | None], IpRules], by: str, action: str, note: str = "") -> Change:
+    def change_ip(self, change: Callable[[Applied | None], IpRules], author: Author) -> Change:
         """Put other `ip` entries in force, made from what is in force; nothing else changes.
 
         Where somebody else was faster, `change` is asked again; after five times `PolicyConflictError` is raised.
         """
         for _ in range(_IP_TRIES - 1):
             try:
-                return self._change_ip(change, Author(by, action, note))
+                return self._change_ip(change, author)
             except PolicyConflictError:
                 continue
-        return self._change_ip(change, Author(by, action, note))
+        return self._change_ip(change, author)
 
     def _change_ip(self, change: Callable[[Applied | None], IpRules], author: Author) -> Change:
         before = self.current()
         source = Source() if before is None else before.source
         ip = change(before)
         if before is not None and ip == source.ip:
-            return Change(before.version, before, is_new=False)
+            return Change(before.version, before.source, before, is_new=False)
         compiled = compile_policy(None, ip) if before is None else with_ip_rules(before.compiled, ip)
         return self._put(before, compiled, replace(source, ip=ip), author)
 
@@ -168,7 +174,7 @@ class PolicyTable:
             source_chunks=stored_source.chunks,
             **self._stamp(before, author),
         )
-        return self._flip(before, version)
+        return self._flip(before, version, source)
 
     def _stamp(self, before: Applied | None, author: Author) -> dict[str, Any]:
         return {
@@ -179,7 +185,7 @@ class PolicyTable:
             "note": author.note[:MAX_NOTE_CHARS],
         }
 
-    def _flip(self, before: Applied | None, version: Version) -> Change:
+    def _flip(self, before: Applied | None, version: Version, source: Source) -> Change:
         """Note the version and point to it, both or neither."""
         pointer = {"TableName": self._table, "Item": pointer_item(version), **_unless_changed(before)}
         entry = {"TableName": self._table, "Item": history_item(version), "ConditionExpression": _NOT_THERE}
@@ -190,7 +196,9 @@ class PolicyTable:
             if reasons.isdisjoint(_CONFLICTS):
                 raise
             raise PolicyConflictError(_CONFLICT) from error
-        return Change(version, before, is_new=True)
+        if self._item(history_key(version.version)) is None:  # something that answers 200 to anything
+            raise PolicyTableError("it was written but isn't there: is that DynamoDB?")
+        return Change(version, source, before, is_new=True)
 
     def _pointer(self) -> int:
         item = self._item(POINTER_KEY)

@@ -1,0 +1,1 @@
+"""`sallyport ip`: addresses allowed and denied from the command line, at once, beside the policy document."""

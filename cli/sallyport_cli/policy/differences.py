@@ -1,0 +1,120 @@
+"""What another document changes, in a line per value and by its path: order, comments and spelling change nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from sallyport.access.networks import parse_network
+from sallyport_cli.policy.ip_rules import IpRules
+from sallyport_cli.policy.model import Issuer, Policy
+from sallyport_cli.policy.problems import field_name
+from sallyport_cli.policy.yaml_reading import Path
+
+_NO_POLICY: Final = Policy(version=1)
+
+
+def policy_differences(old: Policy | None, new: Policy | None) -> list[str]:
+    """Give the lines: `+ path: value` for what is new, `- path: value` for what is gone, `~ path: old -> new`."""
+    return list(_compare(old or _NO_POLICY, new or _NO_POLICY, ()))
+
+
+def ip_differences(old: IpRules, new: IpRules) -> list[str]:
+    """Give the same for the entries of `sallyport ip`."""
+    pairs = ((("ip", "allow"), old.allow, new.allow), (("ip", "deny"), old.deny, new.deny))
+    return [
+        line
+        for path, before, after in pairs
+        for line in _compare_lists([entry.network for entry in before], [entry.network for entry in after], path)
+    ]
+
+
+def _compare(old: Any, new: Any, path: Path) -> Iterator[str]:
+    if old is None or new is None:
+        yield from _compare_with_nothing(old, new, path)
+    elif isinstance(new, BaseModel):
+        yield from _compare_mappings(_fields(old), _fields(new), path)
+    elif isinstance(new, Mapping):
+        yield from _compare_mappings(old, new, path)
+    elif isinstance(new, Sequence) and not isinstance(new, str):
+        compare = _compare_issuers if _are_issuers(old) or _are_issuers(new) else _compare_lists
+        yield from compare(old, new, path)
+    elif old != new:
+        yield f"~ {field_name(path)}: {_show(old)} -> {_show(new)}"
+
+
+def _compare_with_nothing(old: Any, new: Any, path: Path) -> Iterator[str]:
+    if new is not None:
+        yield from _added(new, path)
+    elif isinstance(old, BaseModel | Mapping):
+        yield f"- {field_name(path)}"
+    elif old is not None:
+        yield f"- {field_name(path)}: {_show(old)}"
+
+
+def _compare_mappings(old: Mapping[str, Any], new: Mapping[str, Any], path: Path) -> Iterator[str]:
+    for name in dict.fromkeys((*old, *new)):
+        yield from _compare(old.get(name), new.get(name), (*path, name))
+
+
+def _compare_lists(old: Sequence[str], new: Sequence[str], path: Path) -> Iterator[str]:
+    before, after = ({_meaning(item): item for item in items} for items in (old, new))
+    yield from (f"- {field_name(path)}: {item}" for meaning, item in before.items() if meaning not in after)
+    yield from (f"+ {field_name(path)}: {item}" for meaning, item in after.items() if meaning not in before)
+
+
+def _compare_issuers(old: Sequence[Issuer], new: Sequence[Issuer], path: Path) -> Iterator[str]:
+    """Compare issuers of the same name, wherever they stand."""
+    before = {issuer.issuer: issuer for issuer in old}
+    after = {issuer.issuer for issuer in new}
+    for place, issuer in enumerate(old):
+        if issuer.issuer not in after:
+            yield f"- {field_name((*path, place))}: {issuer.issuer}"
+    for place, issuer in enumerate(new):
+        yield from _compare(before.get(issuer.issuer), issuer, (*path, place))
+
+
+def _added(value: Any, path: Path) -> Iterator[str]:
+    """Tell of something new: that it is there, and all in it that isn't as it is by default."""
+    if isinstance(value, BaseModel):
+        yield f"+ {field_name(path)}"
+        for name, field in type(value).model_fields.items():
+            if getattr(value, name) != field.default:
+                yield from _added(getattr(value, name), (*path, name))
+    elif isinstance(value, Mapping):
+        yield f"+ {field_name(path)}"
+        for name, below in value.items():
+            yield from _added(below, (*path, name))
+    elif _are_issuers(value):
+        for place, issuer in enumerate(value):
+            yield from _added(issuer, (*path, place))
+    elif isinstance(value, Sequence) and not isinstance(value, str) and value:
+        yield from (f"+ {field_name(path)}: {item}" for item in value)
+    else:
+        yield f"+ {field_name(path)}: {_show(value)}"
+
+
+def _fields(model: BaseModel) -> dict[str, Any]:
+    return {name: getattr(model, name) for name in type(model).model_fields}
+
+
+def _are_issuers(value: Any) -> bool:
+    return isinstance(value, Sequence) and bool(value) and isinstance(value[0], Issuer)
+
+
+def _meaning(item: str) -> Hashable:
+    """What makes two entries the same: of networks the addresses, of all else the text."""
+    try:
+        return parse_network(item)
+    except ValueError:
+        return item
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(value) or "[]"
+    return str(value)
