@@ -12,6 +12,7 @@ import platform
 import re
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ ARCHITECTURE = "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_6
 PARAMETERS = [f"Architecture={ARCHITECTURE}", "Models=gpt-4o,gpt-4o-mini"]
 STAGE = "prod"
 TIMEOUT_S = 60
+IN_FORCE_S = 45
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ def main() -> int:
     with Ministack(interpreter, WORK) as aws:
         _deploy(aws)
         outputs = _outputs(aws)
-        key = _create_key(aws)
-        return _report(_check(aws, _api_id(outputs["ApiUrl"]), key))
+        key, api_id = _create_key(aws, "acme"), _api_id(outputs["ApiUrl"])
+        return _report([*_check(aws, api_id, key), *_check_policy(aws, api_id)])
 
 
 def _deploy(aws: Ministack) -> None:
@@ -89,13 +91,54 @@ def _api_id(api_url: str) -> str:
     return host.partition(".")[0]
 
 
-def _create_key(aws: Ministack) -> str:
-    command = [str(BIN / "sallyport"), "keys", "create", "--tenant", "acme", "--name", "e2e", "--stack", STACK]
-    command += ["--endpoint-url", aws.url, "--region", "us-east-1", "--output", "json"]
-    done = subprocess.run(command, env=aws.environ, capture_output=True, text=True, check=True)
-    found = re.search(r"sp_[0-9A-Za-z]{16}_[0-9A-Za-z]{49}", done.stdout)
+def _sallyport(aws: Ministack, *arguments: str) -> str:
+    """Run the operator's command on the deployed stack, and give what it printed."""
+    command = [str(BIN / "sallyport"), *arguments, "--stack", STACK, "--endpoint-url", aws.url, "--region", "us-east-1"]
+    done = subprocess.run(command, env=aws.environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"sallyport {' '.join(arguments[:2])}: {done.stderr}"
+    return done.stdout
+
+
+def _create_key(aws: Ministack, tenant: str) -> str:
+    printed = _sallyport(aws, "keys", "create", "--tenant", tenant, "--name", "e2e", "--output", "json")
+    found = re.search(r"sp_[0-9A-Za-z]{16}_[0-9A-Za-z]{49}", printed)
     assert found, "sallyport keys create printed no key"
     return found[0]
+
+
+def _check_policy(aws: Ministack, api_id: str) -> list[tuple[str, Any, Any]]:
+    """Apply a policy to the running stack, revoke a key, and take the policy back."""
+    key, revoked = _create_key(aws, "globex"), _create_key(aws, "acme")
+    policy = WORK / "policy.yaml"
+    policy.write_text("version: 1\ntenants: {globex: {suspended: true}}\n")
+    before = _call(aws, api_id, "/v1/models", key).status
+    _sallyport(aws, "policy", "apply", str(policy), "--note", "e2e")
+    _sallyport(aws, "keys", "revoke", revoked[3:19])
+    listed = json.loads(_sallyport(aws, "keys", "list", "--all", "--output", "json"))
+    rows = [
+        ("GET /v1/models of a tenant before it is suspended", before, 200),
+        ("GET /v1/models of a suspended tenant", _await_status(aws, api_id, key, 403), 403),
+        ("GET /v1/models with a revoked key", _await_status(aws, api_id, revoked, 401), 401),
+        ("keys that sallyport lists", len(listed), 3),
+    ]
+    _sallyport(aws, "ip", "deny", "203.0.113.0/24", "--note", "e2e")
+    decided = _sallyport(aws, "ip", "check", "203.0.113.9")
+    _sallyport(aws, "policy", "rollback", "1")
+    versions = json.loads(_sallyport(aws, "policy", "history", "--output", "json"))
+    return [
+        *rows,
+        ("sallyport ip check names the rule", "203.0.113.0/24" in decided, True),
+        ("versions of the policy", len(versions), 3),
+    ]
+
+
+def _await_status(aws: Ministack, api_id: str, key: str, expected: int) -> int:
+    """Call until a change is in force, for at most its stated time and a margin for a busy machine."""
+    deadline_s = time.monotonic() + IN_FORCE_S
+    while True:
+        status = _call(aws, api_id, "/v1/models", key).status
+        if status == expected or time.monotonic() > deadline_s:
+            return status
 
 
 def _call(aws: Ministack, api_id: str, path: str, key: str | None = None) -> Answer:
