@@ -28,9 +28,19 @@ def _without_null(schema: Any) -> Any:
         return [_without_null(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
+    schema = _with_named_properties(schema)
     cleaned = {key: _without_null(value) for key, value in schema.items() if not (key == "default" and value is None)}
     variants = [variant for variant in cleaned.get("anyOf", []) if variant != {"type": "null"}]
     if len(variants) == 1:
         del cleaned["anyOf"]
         return variants[0] | cleaned
     return cleaned | ({"anyOf": variants} if variants else {})
+
+
+def _with_named_properties(schema: dict[str, Any]) -> dict[str, Any]:
+    """Refuse names that break the pattern; pydantic's `patternProperties` would leave them unchecked."""
+    if "patternProperties" not in schema:
+        return schema
+    [(pattern, below)] = schema["patternProperties"].items()
+    rest = {key: value for key, value in schema.items() if key != "patternProperties"}
+    return {**rest, "propertyNames": {"pattern": pattern}, "additionalProperties": below}

@@ -1,0 +1,67 @@
+"""The compiled policy: what the functions make of it is what the document says."""
+
+import json
+from typing import Any
+
+from sallyport.access.networks import NetworkSet, parse_address
+from sallyport.policy.effective import merge
+from sallyport.policy.rules import AccessRules, DoorRules
+from sallyport_cli.policy.compiling import compile_policy, with_ip_rules
+from sallyport_cli.policy.ip_rules import IpEntry, IpRules
+from tests.unit.cli.policy.documents import EVERY_KEY, read, with_issuer
+
+DEFAULTS = DoorRules(0, True, (), ("embeddings",), AccessRules(), {}, ("us-east-1",), {})
+ONE_DENIED = IpRules(deny=(IpEntry("203.0.113.9"),))
+
+
+def merged(text: str) -> DoorRules:
+    return merge(DEFAULTS, json.loads(compile_policy(read(text))), 7)
+
+
+def holds(packed: Any, address: str) -> bool:
+    return NetworkSet.unpack(packed).contains(*parse_address(address))
+
+
+def test_the_functions_read_every_key() -> None:
+    rules = merged(EVERY_KEY)
+    first, second = rules.issuers
+    assert (rules.version, rules.api_keys) == (7, True)
+    assert first.discovery_url == "https://login.example.com/.well-known/openid-configuration"
+    assert (first.jwks_url, first.hmac_secret, first.leeway_s, first.token_type) == ("", "", 60, "at+jwt")
+    assert (first.tenant_claim, first.scopes_claims, first.residency_claim) == ("org_id", ("scope", "/roles/0"), "zone")
+    assert (first.tenants, first.scope_prefix, first.default_scopes) == (("acme", "globex"), "ai/", ("chat",))
+    assert (second.hmac_secret, second.discovery_url, second.tenant) == ("internal", "", "internal")
+    assert second.default_scopes == ("chat", "models")
+    assert (rules.access.origin_secret, rules.access.countries_allow) == ("cloudfront", frozenset({"DE", "NO"}))
+    assert holds(rules.access.trusted_proxies, "192.0.2.1")
+    assert (rules.zones, rules.default_residency) == (
+        {"eu": ("eu-central-1", "eu-west-1")},
+        ("eu-central-1", "eu-west-1"),
+    )
+    acme = rules.tenants["acme"]
+    assert (acme.residency, acme.models) == (("eu-central-1", "eu-west-1", "eu-north-1"), ("gpt-4o",))
+    assert holds(acme.deny, "198.51.100.9")
+    assert rules.tenants["NO"].suspended
+
+
+def test_what_a_document_leaves_out_stays_with_the_parameters() -> None:
+    compiled = json.loads(compile_policy(read("version: 1")))
+    assert sorted(compiled) == ["format", "ip"]
+    [issuer] = merged(with_issuer("algorithms: [RS256]")).issuers
+    assert issuer.default_scopes == ("embeddings",)
+    assert merged("version: 1\nresidency: {zones: {}}").default_residency == ("us-east-1",)
+    assert merged("version: 1\ntenants: {a: {models: []}, b: {}}").tenants["a"].models == ()
+    assert merged("version: 1\ntenants: {a: {models: []}, b: {}}").tenants["b"].models is None
+
+
+def test_the_text_is_canonical_ascii() -> None:
+    text = compile_policy(read("version: 1\nidentity: {issuers: []}\n"))
+    assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
+    assert text == compile_policy(read("identity: {}  # the same\nversion: 1\n"))
+
+
+def test_ip_entries_are_changed_without_the_document() -> None:
+    document = read("version: 1\naccess: {deny: [192.0.2.0/24]}")
+    assert with_ip_rules(compile_policy(document), ONE_DENIED) == compile_policy(document, ONE_DENIED)
+    alone = merge(DEFAULTS, json.loads(compile_policy(None, ONE_DENIED)), 1)
+    assert any(holds(packed, "203.0.113.9") for packed in alone.access.deny)

@@ -1,0 +1,61 @@
+"""What another document changes."""
+
+import pytest
+
+from sallyport_cli.policy.differences import ip_differences, policy_differences
+from sallyport_cli.policy.ip_rules import IpEntry, IpRules
+from tests.unit.cli.policy.documents import EVERY_KEY, read
+
+ISSUERS = """\
+version: 1
+identity:
+  issuers:
+    - {issuer: https://a.example, audiences: [ai], algorithms: [RS256], tenant: a}
+    - {issuer: https://b.example, audiences: [ai], algorithms: [RS256], tenant: b}
+"""
+
+
+def changes(old: str, new: str) -> list[str]:
+    return policy_differences(read(old).policy, read(new).policy)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("access: {}", "access: {deny: [203.0.113.0/24]}", ["+ access.deny: 203.0.113.0/24"]),
+        ("access: {deny: [203.0.113.9]}", "access: {deny: [203.0.113.9/32]}", []),
+        ("access: {deny: ['::ffff:203.0.113.9']}", "access: {deny: [203.0.113.9]}", []),
+        ("access: {deny: [192.0.2.1, 192.0.2.2]}", "access: {deny: [192.0.2.2, 192.0.2.1]}", []),
+        ("access: {}", "", ["- access"]),
+        ("", "access: {}", ["+ access"]),
+        ("tenants: {acme: {}, globex: {}}", "tenants: {globex: {}}", ["- tenants.acme"]),
+        ("tenants: {}", "tenants: {a: {models: []}}", ["+ tenants.a", "+ tenants.a.models: []"]),
+        ("tenants: {a: {models: []}}", "tenants: {a: {}}", ["- tenants.a.models: []"]),
+        ("tenants: {a: {}}", "tenants: {a: {suspended: true}}", ["~ tenants.a.suspended: false -> true"]),
+        ("access: {origin_secret: a}", "access: {origin_secret: b}", ["~ access.origin_secret: a -> b"]),
+    ],
+)
+def test_a_change_is_told_by_its_path(old: str, new: str, told: list[str]) -> None:
+    assert changes(f"version: 1\n{old}", f"version: 1\n{new}") == told
+
+
+def test_issuers_are_the_same_by_their_name() -> None:
+    swapped = "\n".join([*ISSUERS.splitlines()[:3], *reversed(ISSUERS.splitlines()[3:])])
+    assert changes(ISSUERS, swapped) == []
+    assert changes(ISSUERS, swapped.replace("tenant: b", "tenant: b, leeway_s: 60")) == [
+        "~ identity.issuers[0].leeway_s: 30 -> 60"
+    ]
+    assert changes(ISSUERS, "\n".join(ISSUERS.splitlines()[:4])) == ["- identity.issuers[1]: https://b.example"]
+
+
+def test_against_nothing_all_that_is_said_is_new() -> None:
+    told = policy_differences(None, read(EVERY_KEY).policy)
+    assert "+ identity.issuers[0].issuer: https://login.example.com/" in told
+    assert "+ access.countries.deny: KP" in told
+    assert all(line.startswith("+ ") for line in told)
+    assert policy_differences(read(EVERY_KEY).policy, read(EVERY_KEY).policy) == []
+
+
+def test_entries_of_the_ip_command() -> None:
+    old, new = IpRules(deny=(IpEntry("192.0.2.1"),)), IpRules(allow=(IpEntry("192.0.2.2"),))
+    assert ip_differences(old, new) == ["+ ip.allow: 192.0.2.2", "- ip.deny: 192.0.2.1"]

@@ -1,0 +1,48 @@
+"""The JSON Schema for editors takes what is sound, and refuses the mistakes that it can know."""
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from sallyport_cli.policy.schema import policy_schema
+from sallyport_cli.policy.yaml_reading import parse_yaml
+from tests.unit.cli.policy.documents import EVERY_KEY
+
+
+@pytest.fixture
+def schema() -> Draft202012Validator:
+    Draft202012Validator.check_schema(policy_schema())
+    return Draft202012Validator(policy_schema())
+
+
+def test_it_names_itself() -> None:
+    names = {name: policy_schema()[name] for name in ("$schema", "$id", "title")}
+    assert names == {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "urn:sallyport:policy:1",
+        "title": "Sallyport policy document",
+    }
+
+
+@pytest.mark.parametrize("text", [EVERY_KEY, "version: 1", "version: 1\naccess: {}"])
+def test_it_takes_a_sound_document(schema: Draft202012Validator, text: str) -> None:
+    schema.validate(parse_yaml(text).values)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "version: 2",
+        "access: {}",
+        "version: 1\nacces: {}",
+        "version: 1\naccess: null",
+        "version: 1\naccess: {deny: 192.0.2.1}",
+        "version: 1\naccess: {deny: [everyone]}",
+        "version: 1\naccess: {countries: {deny: [UK]}}",
+        "version: 1\ntenants: {-a: {}}",
+        "version: 1\ntenants: {a: {suspended: 1}}",
+        "version: 1\nidentity: {issuers: [{issuer: https://a.example}]}",
+        "version: 1\nidentity: {issuers: [{issuer: https://a.example, audiences: [a], algorithms: [none]}]}",
+    ],
+)
+def test_it_refuses_a_mistake(schema: Draft202012Validator, text: str) -> None:
+    assert not schema.is_valid(parse_yaml(text).values)
