@@ -103,7 +103,7 @@ def _key_cases(calls: int, now_s: float) -> list[Case]:
     store = _KeyStore(key)
     held, read = ApiKeyVerifier(store, HELD_S), ApiKeyVerifier(store, 0.0)
     _check(held.verify(key.text, now_s).key_id == key.key_id and store.reads == 1)
-    _check(held.verify_cached(key.text, now_s) is not None and store.reads == 1)
+    _check(held.verify_known(key.text, now_s) is not None and store.reads == 1)
     _check(read.verify(key.text, now_s).key_id == key.key_id and store.reads == 2)  # noqa: PLR2004 - one read each
     return [
         _repeated("key, record held", calls, lambda: held.verify(key.text, now_s)),
@@ -165,7 +165,7 @@ class _Issuer:
 def _cached_case(issuer: _Issuer, calls: int) -> Case:
     verifier, token = issuer.verifier(), issuer.tokens["RS256"][0]
     verifier.verify(token, issuer.now_s)
-    _check(verifier.verify_cached(token, issuer.now_s) is not None)
+    _check(verifier.verify_known(token, issuer.now_s) is not None)
     return _repeated("JWT, checked a moment ago", calls, lambda: verifier.verify(token, issuer.now_s))
 
 

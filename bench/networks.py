@@ -4,6 +4,7 @@ import json
 import time
 import tracemalloc
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from random import Random
 from statistics import median
 from typing import NamedTuple
@@ -23,6 +24,9 @@ _BITS = {4: 32, 6: 128}
 _LENGTHS = {4: (16, 32), 6: (29, 64)}
 _GLOBAL_UNICAST = 0b001 << 125
 _SEED = 20_260_101
+_CROWD = {4: 12, 6: 32}
+"""Of a crowded list half lies in one network of this length, as lists of one provider's addresses do."""
+SPREADS = ("", "crowded, ")
 
 
 class Network(NamedTuple):
@@ -49,23 +53,32 @@ class Loading(NamedTuple):
 def run(counts: Sequence[int] = COUNTS) -> None:
     """Measure and print."""
     random = Random(_SEED)  # noqa: S311 - no secret; figures of two runs are of the same lists
-    lists = {(version, count): draw_networks(random, version, count) for version in _BITS for count in counts}
+    lists = {
+        (version, spread, count): draw_networks(random, version, count, crowded=bool(spread))
+        for version in _BITS
+        for spread in SPREADS
+        for count in counts
+    }
     sets = {name: NetworkSet(map(str, networks)) for name, networks in lists.items()}
     cases = [_dict_case(random)]
-    for (version, count), networks in lists.items():
-        cases += lookup_cases(f"{version} {count}", sets[version, count], networks, random)
+    for (version, spread, count), networks in lists.items():
+        cases += lookup_cases(f"{version} {spread}{count}", sets[version, spread, count], networks, random)
     _print_lookups(measure(cases, BATCHES), counts)
     print()
-    _print_loading({version: measure_loading(sets[version, counts[-1]]) for version in _BITS}, counts[-1])
+    _print_loading({version: measure_loading(sets[version, "", counts[-1]]) for version in _BITS}, counts[-1])
 
 
-def draw_networks(random: Random, version: int, count: int) -> list[Network]:
+def draw_networks(random: Random, version: int, count: int, *, crowded: bool = False) -> list[Network]:
     """Give different networks anywhere, in IPv6 of those in use (2000::/3), of mixed prefix lengths."""
     found: dict[Network, None] = {}
+    least, most = _LENGTHS[version]
+    crowd_bits = _BITS[version] - _CROWD[version]
+    crowd = _draw_address(random, version) >> crowd_bits << crowd_bits
     while len(found) < count:
-        length = random.randint(*_LENGTHS[version])
-        host_bits = _BITS[version] - length
-        found[Network(version, _draw_address(random, version) >> host_bits << host_bits, length)] = None
+        in_crowd = crowded and len(found) % 2 == 0
+        host_bits = _BITS[version] - random.randint(max(least, _CROWD[version]) if in_crowd else least, most)
+        address = crowd | random.getrandbits(crowd_bits) if in_crowd else _draw_address(random, version)
+        found[Network(version, address >> host_bits << host_bits, _BITS[version] - host_bits)] = None
     return list(found)
 
 
@@ -110,15 +123,13 @@ def _print_lookups(figures: Mapping[str, Figures], counts: Sequence[int]) -> Non
     print(f"{DICT_LOOKUP.capitalize()}, measured beside them in the same way: {figure(floor_us)}.\n")
     header = ["networks", *(f"{count:,}" for count in counts), "last to first", "", f"last to {DICT_LOOKUP}"]
     rows = []
-    for version in _BITS:
-        for kind in ("hits", "misses"):
-            medians = [figures[f"{version} {count} {kind}"].median_us for count in counts]
-            ratio = medians[-1] / medians[0]
-            aim = verdict(ratio, AIM_RATIO)
-            rows.append(
-                [f"IPv{version}, {kind}", *map(figure, medians), figure(ratio), aim, figure(medians[-1] / floor_us)]
-            )
+    for version, spread, kind in product(_BITS, SPREADS, ("hits", "misses")):
+        medians = [figures[f"{version} {spread}{count} {kind}"].median_us for count in counts]
+        ratio = medians[-1] / medians[0]
+        shown = [*map(figure, medians), figure(ratio), verdict(ratio, AIM_RATIO), figure(medians[-1] / floor_us)]
+        rows.append([f"IPv{version}, {spread}{kind}", *shown])
     print_table(header, rows)
+    print(f"\nCrowded: half of the list lies in one /{_CROWD[4]} or, IPv6, in one /{_CROWD[6]}.")
 
 
 def _print_loading(loadings: Mapping[int, Loading], count: int) -> None:

@@ -66,7 +66,7 @@ def test_a_set_that_lacks_a_network_is_no_measurement() -> None:
 def test_the_figures_of_networks_stand_beside_their_aim(capsys: pytest.CaptureFixture[str]) -> None:
     networks.run(counts=(2, 20))
     printed = capsys.readouterr().out
-    assert printed.count("aim 2: ") == 4
+    assert printed.count("aim 2: ") == 8
     assert "IPv6, misses" in printed
 
 

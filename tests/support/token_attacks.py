@@ -120,4 +120,4 @@ def check_refused(attack: Attack) -> None:
     text = attack.make(desk)
     assert refusal(desk, text) == attack.reason
     assert desk.fetches == attack.fetches
-    assert desk.verifier.verify_cached(text, desk.now_s) is None
+    assert desk.verifier.verify_known(text, desk.now_s) is None

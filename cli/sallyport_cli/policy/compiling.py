@@ -54,8 +54,13 @@ def _identity(identity: Identity) -> dict[str, Any]:
 
 
 def _issuer(issuer: Issuer, default_scopes: Sequence[str] | None) -> dict[str, Any]:
-    """Give the fields of `IssuerRules`. `default_scopes` null: nobody named any, the stack parameter's apply."""
+    """Give the fields of `IssuerRules`. `default_scopes` null: nobody named any, the stack parameter's apply.
+
+    Where the document names a claim with scopes, a token without it has none: leaving the claim out must give no more.
+    """
     scopes = default_scopes if issuer.default_scopes is None else issuer.default_scopes
+    if scopes is None and "scopes" in issuer.claims.model_fields_set:
+        scopes = ()
     rules = IssuerRules(
         issuer=issuer.issuer,
         audiences=issuer.audiences,
@@ -88,6 +93,7 @@ def _access(access: Access) -> dict[str, Any]:
         "deny": NetworkSet(access.deny).pack(),
         "trusted_proxies": NetworkSet(access.trusted_proxies).pack(),
         "origin_secret": access.origin_secret or "",
+        "require_origin_secret": access.require_origin_secret,
         "countries": {
             "allow": sorted(set(access.countries.allow)),
             "deny": sorted(set(access.countries.deny)),

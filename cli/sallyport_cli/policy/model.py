@@ -123,6 +123,7 @@ class Access(_Section):
     deny: kinds.Networks = Field(default=(), description="Networks that may not.")
     trusted_proxies: kinds.Networks = Field(default=(), description="Whose X-Forwarded-For counts.")
     origin_secret: kinds.SecretName | None = Field(default=None, description="The secret <stack>/identity/<this>.")
+    require_origin_secret: bool = Field(default=False, description="Refuse what doesn't come through those proxies.")
     countries: CountryLists = Field(default=CountryLists(), description="Countries that may call or not.")
 
     @model_validator(mode="after")
@@ -135,6 +136,8 @@ class Access(_Section):
         if self.trusted_proxies and self.origin_secret is None:
             reason = "needs origin_secret: anyone can have a proxy at the same addresses"
             problems.append((("trusted_proxies",), reason))
+        if self.require_origin_secret and not self.trusted_proxies:
+            problems.append((("require_origin_secret",), "needs trusted_proxies, or nobody could call"))
         if problems:
             raise at(*problems)
         return self

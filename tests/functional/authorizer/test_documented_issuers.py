@@ -58,6 +58,10 @@ def test_the_documented_policy_takes_the_documented_token(provider: str, tenant:
     identity = verifier.verify(token, claims["exp"] - 60)
     assert (identity.tenant, identity.subject) == (tenant, subject)
     assert identity.scopes == ("chat", "models")
+    for claim in ("scope", "scp"):
+        claims.pop(claim, None)
+    token = issuer.token(claims, algorithm=header["alg"], kid=header["kid"], typ=header["typ"])
+    assert verifier.verify(token, claims["exp"] - 60).scopes == ()
 
 
 class _Source:

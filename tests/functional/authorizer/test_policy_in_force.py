@@ -1,5 +1,6 @@
 """What an applied policy does at the door, and when."""
 
+import hashlib
 import json
 from typing import Any
 
@@ -167,6 +168,53 @@ def test_a_stored_policy_that_breaks_leaves_the_last_good_one_and_rings_the_alar
     assert code(decide(door, bearer(key.text), source_ip=ELSEWHERE)) == "ip_denied"
     assert effect(decide(door, bearer(key.text), source_ip=OFFICE)) == "Allow"
     assert '"PolicyRefreshFailure": 1' in capsys.readouterr().out
+
+
+def test_a_forwarded_address_that_comes_in_two_spellings_is_in_no_known_order(emulator: Emulator, key: NewKey) -> None:
+    emulator.secrets.create_secret(Name="test/identity/two-spellings", SecretString="0123456789abcdef0123")
+    apply_policy(emulator, "version: 1\naccess: {trusted_proxies: [192.0.2.0/24], origin_secret: two-spellings}\n")
+    door = make(emulator.url)
+    headers = {**bearer(key.text), "x-origin-verify": "0123456789abcdef0123", "X-Forwarded-For": OFFICE}
+    assert effect(decide(door, headers, source_ip=ELSEWHERE)) == "Allow"
+    assert code(decide(door, {**headers, "x-forwarded-for": "198.51.100.8"}, source_ip=ELSEWHERE)) == "ip_denied"
+
+
+def test_where_the_origin_secret_is_required_nobody_goes_round_the_proxy(emulator: Emulator, key: NewKey) -> None:
+    emulator.secrets.create_secret(Name="test/identity/required", SecretString="0123456789abcdef0123")
+    access = "{trusted_proxies: [192.0.2.0/24], origin_secret: required, require_origin_secret: true}"
+    apply_policy(emulator, f"version: 1\naccess: {access}\n")
+    door, proof = make(emulator.url), {"x-origin-verify": "0123456789abcdef0123", "X-Forwarded-For": OFFICE}
+    assert effect(decide(door, {**bearer(key.text), **proof}, source_ip=ELSEWHERE)) == "Allow"
+    assert code(decide(door, bearer(key.text), source_ip=ELSEWHERE)) == "ip_denied"
+    assert code(decide(door, {**bearer(key.text), **proof}, source_ip=OFFICE)) == "ip_denied"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "null",
+        "[]",
+        '{"format": 1, "ip": {"allow": 1, "deny": 1}}',
+        '{"format": 1, "ip": {"allow": {"count": 0, "v4": "", "v6": ""}, "deny": {"count": 1, "v4": "", "v6": ""}}}',
+        '{"format": 1, "ip": {"allow": {"count": 0, "v4": "", "v6": ""}, "deny": {"count": 0, "v4": "", "v6": ""}}, '
+        '"tenants": {"acme": {"residency": null, "models": null, "allow": null, "deny": null, "suspended": false}}}',
+        '{"format": 2}',
+    ],
+)
+def test_a_whole_but_senseless_policy_leaves_the_last_good_one(emulator: Emulator, key: NewKey, text: str) -> None:
+    clock = Clock()
+    apply_policy(emulator, "version: 1\naccess: {deny: [192.0.2.0/24]}\n")
+    door = make(emulator.url, now=clock)
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    piece = {"pk": {"S": f"policy#{sha256}"}, "sk": {"S": "0000"}, "text": {"S": text}}
+    pointer = {"pk": {"S": "policy"}, "sk": {"S": "current"}, "version": {"N": "9"}, "sha256": {"S": sha256}}
+    for item in (piece, {**pointer, "chunks": {"N": "1"}}):
+        emulator.dynamodb.put_item(TableName=CONFIG_TABLE, Item=item)
+    clock.now_s += 60
+    assert code(decide(door, bearer(key.text), source_ip=ELSEWHERE)) == "ip_denied"
+    assert effect(decide(door, bearer(key.text), source_ip=OFFICE)) == "Allow"
+    with pytest.raises(Exception, match="no policy"):
+        decide(make(emulator.url), bearer(key.text))
 
 
 def test_a_new_process_with_a_broken_policy_lets_nobody_in(emulator: Emulator, key: NewKey) -> None:

@@ -59,7 +59,7 @@ def test_what_a_client_prepends_changes_nothing(junk: str, client: str, chain: l
     assert read(forwarded(junk, client, *chain, PROXY)) == expected
 
 
-@given(JUNK, ADDRESSES, st.sampled_from([{}, {"x-origin-verify": ["wrong"]}, {"x-origin-verify": [SECRET, SECRET]}]))
+@given(JUNK, ADDRESSES, st.sampled_from([{}, {"x-origin-verify": ["wrong"]}, {"x-origin-verify": ["a", "b"]}]))
 def test_without_the_secret_it_never_counts(junk: str, address: str, secret: Headers) -> None:
     headers = {**secret, "x-forwarded-for": [junk, CLIENT, PROXY], "cloudfront-viewer-country": ["DE"]}
     found = read(headers, address)
@@ -72,6 +72,20 @@ def test_from_an_address_that_is_no_trusted_proxy_it_never_counts_even_with_the_
     headers = {**OWN, "x-forwarded-for": [junk, CLIENT, PROXY], "cloudfront-viewer-country": ["DE"]}
     found = read(headers, address)
     assert (found.version, found.number, found.country) == (*parse_address(address), "")
+
+
+@pytest.mark.parametrize("values", [["junk", SECRET], [SECRET, "junk"], [f"junk, {SECRET}"], ["a, b", f"c,{SECRET}"]])
+def test_a_secret_that_a_proxy_adds_beside_a_client_s_header_is_found(values: list[str]) -> None:
+    assert read({"x-forwarded-for": [CLIENT, PROXY], "x-origin-verify": values}).address == CLIENT
+
+
+def test_where_the_secret_is_required_nothing_else_is_let_in() -> None:
+    reader = SourceReader(PROXIES, HeldSecret(), required=True)
+    assert reader.read(PROXY, forwarded(CLIENT, PROXY)).address == CLIENT
+    for address, headers in ((CLIENT, forwarded(CLIENT)), (PROXY, {"x-forwarded-for": [CLIENT]})):
+        with pytest.raises(SourceUnreadableError) as caught:
+            reader.read(address, headers)
+        assert caught.value.reason == "origin_unproven"
 
 
 def test_without_a_secret_configured_no_proxy_is_trusted() -> None:
@@ -166,16 +180,16 @@ def test_a_mapped_address_is_shown_as_the_address_inside_it() -> None:
     [
         (["DE"], "DE"),
         ([], ""),
-        (["DE", "FR"], ""),
-        (["DE", "DE"], ""),
-        (["DE, FR"], ""),
-        (["de"], ""),
-        (["D"], ""),
-        (["DEU"], ""),
-        (["D1"], ""),
-        ([" DE"], ""),
-        (["ÄÖ"], ""),
-        ([""], ""),
+        (["DE", "FR"], "?"),
+        (["DE", "DE"], "?"),
+        (["DE, FR"], "?"),
+        (["de"], "?"),
+        (["D"], "?"),
+        (["DEU"], "?"),
+        (["D1"], "?"),
+        ([" DE"], "?"),
+        (["ÄÖ"], "?"),
+        ([""], "?"),
     ],
 )
 def test_a_country_is_two_capital_letters_said_once(values: list[str], country: str) -> None:

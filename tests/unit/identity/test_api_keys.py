@@ -107,7 +107,7 @@ def test_a_typo_is_refused_without_a_read(place: int, letter: str) -> None:
     verifier, store = verifier_of(key)
     if typo != key.text:
         assert refusal_of(verifier, typo) == "key_malformed"
-        assert verifier.verify_cached(typo, NOW_S) is None
+        assert verifier.verify_known(typo, NOW_S) is None
         assert store.steps == []
 
 
@@ -145,7 +145,7 @@ def test_nothing_but_the_key_itself_is_ever_let_in(text: str) -> None:
     if text != KNOWN.text:
         reason = refusal_of(verifier, text)
         assert reason in {"key_malformed", "key_unknown", "key_secret_wrong"}
-        assert verifier.verify_cached(text, NOW_S) is None
+        assert verifier.verify_known(text, NOW_S) is None
         assert refusal_of(verifier, text) == reason
 
 
@@ -225,7 +225,7 @@ def test_in_memory_every_key_costs_one_compare(changes: dict[str, str | int]) ->
     store.steps.clear()
     for text in (forged(key), unknown.text):
         refusal_of(verifier, text)
-        assert verifier.verify_cached(text, NOW_S) is None
+        assert verifier.verify_known(text, NOW_S) is None
     assert store.steps == ["compare"] * 4
 
 
@@ -286,7 +286,7 @@ def test_a_broken_record_lets_nobody_in(changes: dict[str, str | int | None]) ->
     verifier, store = verifier_of(key, **changes)
     for _ in range(2):
         assert refusal_of(verifier, key.text) == "key_record_broken"
-        assert verifier.verify_cached(key.text, NOW_S) is None
+        assert verifier.verify_known(key.text, NOW_S) is None
     assert store.steps == [f"read {key.key_id}", *["compare"] * 4]
 
 
@@ -323,8 +323,21 @@ def test_a_record_is_used_for_less_than_the_stated_time() -> None:
     verifier.verify(key.text, NOW_S)
     store.items[key.key_id] = item_of(key, revoked_at=int(NOW_S) + 1)
     assert verifier.verify(key.text, NOW_S + FRESH_S - 0.001).tenant == "acme"
-    assert verifier.verify_cached(key.text, NOW_S + FRESH_S) is None
+    with pytest.raises(CredentialRefusedError, match="key_revoked"):
+        verifier.verify_known(key.text, NOW_S + FRESH_S)
     assert refusal_of(verifier, key.text, NOW_S + FRESH_S) == "key_revoked"
+
+
+def test_a_known_key_s_record_is_read_again_when_due_for_whoever_has_its_secret() -> None:
+    key = mint()
+    verifier, store = verifier_of(key)
+    verifier.verify(key.text, NOW_S)
+    store.steps.clear()
+    assert verifier.verify_known(forged(key), NOW_S + FRESH_S) is None
+    assert store.steps == ["compare"]
+    known = verifier.verify_known(key.text, NOW_S + FRESH_S)
+    assert known is not None
+    assert store.steps.count(f"read {key.key_id}") == 1
 
 
 def test_use_does_not_lengthen_a_records_life() -> None:
@@ -341,8 +354,9 @@ def test_at_zero_seconds_the_store_is_read_every_time() -> None:
     verifier = verifier_over(store, fresh_s=0)
     for _ in range(3):
         verifier.verify(key.text, NOW_S)
-        assert verifier.verify_cached(key.text, NOW_S) is None
     assert store.steps == [f"read {key.key_id}", "compare"] * 3
+    assert verifier.verify_known(key.text, NOW_S) is not None
+    assert store.steps.count(f"read {key.key_id}") == 4
 
 
 def test_an_unknown_id_is_read_once_in_the_stated_time_and_then_again() -> None:
@@ -353,7 +367,7 @@ def test_an_unknown_id_is_read_once_in_the_stated_time_and_then_again() -> None:
     assert store.steps.count(f"read {key.key_id}") == 1
     store.items[key.key_id] = item_of(key)
     assert verifier.verify(key.text, NOW_S + FRESH_S).key_id == key.key_id
-    assert verifier.verify_cached(key.text, NOW_S + FRESH_S) is not None
+    assert verifier.verify_known(key.text, NOW_S + FRESH_S) is not None
 
 
 def test_a_record_that_is_gone_is_unknown() -> None:
@@ -362,7 +376,7 @@ def test_a_record_that_is_gone_is_unknown() -> None:
     verifier.verify(key.text, NOW_S)
     store.items.clear()
     assert refusal_of(verifier, key.text, NOW_S + FRESH_S) == "key_unknown"
-    assert verifier.verify_cached(key.text, NOW_S + FRESH_S) is None
+    assert verifier.verify_known(key.text, NOW_S + FRESH_S) is None
 
 
 @pytest.mark.parametrize("back_s", [0.001, 3600])
@@ -370,7 +384,7 @@ def test_a_clock_that_went_backwards_makes_all_stale(back_s: float) -> None:
     key = mint()
     verifier, store = verifier_of(key)
     verifier.verify(key.text, NOW_S)
-    assert verifier.verify_cached(key.text, NOW_S - back_s) is None
+    assert verifier.verify_known(key.text, NOW_S - back_s) is None
     store.items[key.key_id] = item_of(key, revoked_at=1)
     assert refusal_of(verifier, key.text, NOW_S - back_s) == "key_revoked"
 
@@ -379,7 +393,7 @@ def test_a_clock_that_went_forth_and_back_revives_nothing() -> None:
     key = mint()
     verifier, store = verifier_of(key)
     verifier.verify(key.text, NOW_S)
-    verifier.verify_cached(key.text, NOW_S + 60)
+    verifier.verify_known(key.text, NOW_S + 60)
     store.items[key.key_id] = item_of(key, revoked_at=1)
     assert refusal_of(verifier, key.text, NOW_S + 5) == "key_revoked"
 
@@ -393,7 +407,8 @@ def test_a_store_that_fails_lets_nobody_in_on_an_old_record() -> None:
     for second in (15, 16, 3600):
         with pytest.raises(StoreDownError):
             verifier.verify(key.text, NOW_S + second)
-        assert verifier.verify_cached(key.text, NOW_S + second) is None
+        with pytest.raises(StoreDownError):
+            verifier.verify_known(key.text, NOW_S + second)
     store.down = False
     assert verifier.verify(key.text, NOW_S + 3601).tenant == "acme"
 
@@ -416,9 +431,9 @@ def test_records_in_memory_are_bounded_and_the_least_used_goes_first() -> None:
         verifier.verify(key.text, NOW_S)
     verifier.verify(keys[0].text, NOW_S)
     verifier.verify(keys[-1].text, NOW_S)
-    assert verifier.verify_cached(keys[0].text, NOW_S) is not None
-    assert verifier.verify_cached(keys[1].text, NOW_S) is None
-    assert sum(verifier.verify_cached(key.text, NOW_S) is not None for key in keys) == MAX_HELD
+    assert verifier.verify_known(keys[0].text, NOW_S) is not None
+    assert verifier.verify_known(keys[1].text, NOW_S) is None
+    assert sum(verifier.verify_known(key.text, NOW_S) is not None for key in keys) == MAX_HELD
 
 
 def test_a_flood_of_unknown_ids_evicts_no_record_and_stays_bounded() -> None:
@@ -428,7 +443,7 @@ def test_a_flood_of_unknown_ids_evicts_no_record_and_stays_bounded() -> None:
     flood = [mint() for _ in range(MAX_HELD + 500)]
     for unknown in flood:
         refusal_of(verifier, unknown.text)
-    assert verifier.verify_cached(key.text, NOW_S) is not None
+    assert verifier.verify_known(key.text, NOW_S) is not None
     store.steps.clear()
     for unknown in reversed(flood):
         refusal_of(verifier, unknown.text)
@@ -438,12 +453,12 @@ def test_a_flood_of_unknown_ids_evicts_no_record_and_stays_bounded() -> None:
 def test_memory_alone_admits_a_good_key_and_nothing_else() -> None:
     key = mint()
     verifier, store = verifier_of(key)
-    assert verifier.verify_cached(key.text, NOW_S) is None
+    assert verifier.verify_known(key.text, NOW_S) is None
     verifier.verify(key.text, NOW_S)
     store.steps.clear()
-    assert verifier.verify_cached(key.text, NOW_S) == verifier.verify(key.text, NOW_S)
-    assert verifier.verify_cached(forged(key), NOW_S) is None
-    assert verifier.verify_cached("sp_nothing", NOW_S) is None
+    assert verifier.verify_known(key.text, NOW_S) == verifier.verify(key.text, NOW_S)
+    assert verifier.verify_known(forged(key), NOW_S) is None
+    assert verifier.verify_known("sp_nothing", NOW_S) is None
     assert store.steps == ["compare"] * 3
 
 
@@ -452,4 +467,4 @@ def test_memory_alone_refuses_a_key_that_has_ended(changes: dict[str, str | int]
     key = mint()
     verifier, _ = verifier_of(key, **changes)
     refusal_of(verifier, key.text)
-    assert verifier.verify_cached(key.text, NOW_S) is None
+    assert verifier.verify_known(key.text, NOW_S) is None

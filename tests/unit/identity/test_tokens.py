@@ -135,15 +135,15 @@ class TestRememberedTokens:
     def test_a_token_is_known_again_without_a_check(self) -> None:
         desk = Desk()
         text = token(desk.claims())
-        assert desk.verifier.verify_cached(text, desk.now_s) is None
+        assert desk.verifier.verify_known(text, desk.now_s) is None
         first = desk.verify(text)
-        assert desk.verifier.verify_cached(text, desk.now_s) is first
+        assert desk.verifier.verify_known(text, desk.now_s) is first
         assert desk.verify(text) is first
 
     def test_looking_only_checks_nothing_and_asks_nobody(self) -> None:
         desk = Desk()
-        assert desk.verifier.verify_cached(token(desk.claims()), desk.now_s) is None
-        assert desk.verifier.verify_cached("\ud800" * 10_000, desk.now_s) is None
+        assert desk.verifier.verify_known(token(desk.claims()), desk.now_s) is None
+        assert desk.verifier.verify_known("\ud800" * 10_000, desk.now_s) is None
         assert desk.fetches == 0
 
     def test_tokens_that_begin_alike_are_told_apart(self) -> None:
@@ -163,7 +163,8 @@ class TestRememberedTokens:
         desk.now_s += 60 + RULES.leeway_s - 0.001
         assert desk.verify(text).subject == "alice"
         desk.now_s += 0.001
-        assert desk.verifier.verify_cached(text, desk.now_s) is None
+        with pytest.raises(CredentialRefusedError, match="token_expired"):
+            desk.verifier.verify_known(text, desk.now_s)
         assert refusal(desk, text) == "token_expired"
 
     def test_a_clock_gone_back_before_nbf_is_noticed(self) -> None:
@@ -171,7 +172,8 @@ class TestRememberedTokens:
         text = token(desk.claims(nbf=desk.now_s, iat=None))
         desk.verify(text)
         desk.now_s -= RULES.leeway_s + 1
-        assert desk.verifier.verify_cached(text, desk.now_s) is None
+        with pytest.raises(CredentialRefusedError, match="token_not_yet_valid"):
+            desk.verifier.verify_known(text, desk.now_s)
         assert refusal(desk, text) == "token_not_yet_valid"
 
     def test_a_token_dies_with_its_key(self) -> None:
@@ -182,8 +184,18 @@ class TestRememberedTokens:
         desk.now_s += 299
         assert desk.verify(text).subject == "alice"
         desk.verify(token(desk.claims(), key=EC_KEY, algorithm="ES256", kid="ec-2"))  # an unknown kid: keys are fetched
-        assert desk.verifier.verify_cached(text, desk.now_s) is None
+        with pytest.raises(CredentialRefusedError, match="token_key_unknown"):
+            desk.verifier.verify_known(text, desk.now_s)
         assert refusal(desk, text) == "token_key_unknown"
+
+    def test_a_known_token_is_checked_again_when_that_is_due(self) -> None:
+        desk = Desk()
+        text = token(desk.claims(exp=desk.now_s + 3600))
+        desk.verify(text)
+        desk.now_s += 301
+        known = desk.verifier.verify_known(text, desk.now_s)
+        assert known is not None
+        assert known.subject == "alice"
 
     def test_a_token_dies_when_its_kid_gets_another_key(self) -> None:
         desk = Desk()
@@ -221,7 +233,7 @@ class TestRememberedTokens:
         text = token(desk.claims(aud="other"))
         for _ in range(2):
             assert refusal(desk, text) == "token_audience_wrong"
-            assert desk.verifier.verify_cached(text, desk.now_s) is None
+            assert desk.verifier.verify_known(text, desk.now_s) is None
 
     def test_another_policy_s_verifier_remembers_nothing_of_it(self) -> None:
         desk = Desk()

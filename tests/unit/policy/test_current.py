@@ -143,6 +143,33 @@ def test_a_broken_document_leaves_the_last_good_one_and_is_told_each_time() -> N
     assert bench.policy.get()[0] == 3
 
 
+@pytest.mark.parametrize("text", ["null", "[]", '"x"', "1", ""])
+def test_what_is_no_object_is_no_document(text: str) -> None:
+    bench = Bench()
+    bench.store.put(1, document("a"))
+    bench.policy.get()
+    bench.store.put(2, text)
+    bench.now_s += REFRESH_S
+    assert bench.policy.get() == (1, {"name": "a"})
+    assert len(bench.told) == 1
+
+
+@pytest.mark.parametrize("error", [TypeError, AttributeError, KeyError, RecursionError])
+def test_whatever_a_document_makes_the_builder_raise_the_last_good_one_stays(error: type[Exception]) -> None:
+    def build(compiled: Mapping[str, Any] | None, version: int) -> int:
+        if version == 2:
+            raise error("secret text")
+        return version
+
+    bench = Bench(build)
+    bench.store.put(1, document("a"))
+    bench.policy.get()
+    bench.store.put(2, document("b"))
+    bench.now_s += REFRESH_S
+    assert bench.policy.get() == 1
+    assert bench.told == [f"the stored policy is broken: {error.__name__}"]
+
+
 def test_a_document_that_can_not_be_built_leaves_the_last_good_one() -> None:
     def build(compiled: Mapping[str, Any] | None, version: int) -> int:
         if version == 2:

@@ -35,6 +35,7 @@ ACCESS = {
     "deny": packed("document deny"),
     "trusted_proxies": packed("document proxies"),
     "origin_secret": "document",
+    "require_origin_secret": True,
     "countries": {"allow": [], "deny": ["FR"]},
 }
 ISSUER = {
@@ -77,6 +78,7 @@ def test_access_replaces_all_but_what_is_denied() -> None:
     assert access.allow == (packed("document allow"), NO_NETWORKS)
     assert access.deny == (packed("parameter deny"), packed("document deny"), NO_NETWORKS)
     assert (access.trusted_proxies, access.origin_secret) == (packed("document proxies"), "document")
+    assert access.require_origin_secret
     assert (access.countries_allow, access.countries_deny) == (frozenset(), frozenset({"FR"}))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from sallyport.access.networks import NetworkSet
-from sallyport.access.source import Source
+from sallyport.access.source import UNREADABLE_COUNTRY, Source
 
 _NOWHERE: frozenset[str] = frozenset()
 
@@ -43,6 +43,8 @@ class AccessLists:
         return None
 
     def _country_reason(self, country: str) -> str:
+        if country == UNREADABLE_COUNTRY and (self._countries_allow or self._countries_deny):
+            return "country_unreadable"
         if country in self._countries_deny:
             return "country_denied"
         if not self._countries_allow or country in self._countries_allow:

@@ -13,6 +13,9 @@ SECRET_HEADER = "x-origin-verify"  # noqa: S105 - a header's name
 FORWARDED_HEADER = "x-forwarded-for"
 COUNTRY_HEADER = "cloudfront-viewer-country"
 MAX_HOPS = 64
+MAX_SECRETS = 4
+UNREADABLE_COUNTRY = "?"
+"""Two countries, or what can't be one: some proxy let a client's own header pass, so no list can be trusted with it."""
 MAX_FORWARDED_CHARS = 2048
 """How much of `X-Forwarded-For` is looked at, from its end: so what a client puts before it hides nothing."""
 
@@ -21,7 +24,7 @@ type Headers = Mapping[str, Sequence[str]]
 
 
 class Source(NamedTuple):
-    """A client's address as canonical text, and as IP version and number. `country`: ISO 3166-1 alpha-2, or empty."""
+    """A client's address as canonical text, and as IP version and number. `country`: ISO 3166-1, or empty, or `?`."""
 
     address: str
     version: int
@@ -47,9 +50,13 @@ class OriginSecret(Protocol):
 class SourceReader:
     """Finds the source of requests. Without an origin secret no proxy is trusted."""
 
-    def __init__(self, trusted_proxies: NetworkSet, origin_secret: OriginSecret | None) -> None:
+    def __init__(
+        self, trusted_proxies: NetworkSet, origin_secret: OriginSecret | None, *, required: bool = False
+    ) -> None:
+        """With `required`, what doesn't come through a trusted proxy with the secret is refused."""
         self._trusted_proxies = trusted_proxies
         self._origin_secret = origin_secret
+        self._required = required
 
     def read(self, source_ip: str, headers: Headers) -> Source:
         """Give the source. Raises `SourceUnreadableError`, and what `OriginSecret.matches` raises."""
@@ -58,6 +65,8 @@ class SourceReader:
         except ValueError:
             raise SourceUnreadableError("address_unreadable") from None
         if not self._is_trusted_proxy(version, number, headers):
+            if self._required:
+                raise SourceUnreadableError("origin_unproven")
             return Source(format_address(version, number), version, number)
         version, number = self._forwarded_for(headers.get(FORWARDED_HEADER, ())) or (version, number)
         return Source(format_address(version, number), version, number, _country(headers.get(COUNTRY_HEADER, ())))
@@ -65,8 +74,9 @@ class SourceReader:
     def _is_trusted_proxy(self, version: int, number: int, headers: Headers) -> bool:
         if self._origin_secret is None or not self._trusted_proxies.contains(version, number):
             return False
-        presented = headers.get(SECRET_HEADER, ())
-        return len(presented) == 1 and self._origin_secret.matches(presented[0])
+        # A proxy may add its header beside one of the client's; nobody but the proxy knows the secret.
+        presented = ",".join(headers.get(SECRET_HEADER, ())).split(",")[-MAX_SECRETS:]
+        return any(self._origin_secret.matches(value.strip(" \t")) for value in presented if value)
 
     def _forwarded_for(self, values: Sequence[str]) -> tuple[int, int] | None:
         """Give the rightmost address that is no trusted proxy; each proxy appends its peer, API Gateway last of all.
@@ -99,5 +109,8 @@ def _last_entries(forwarded: str) -> tuple[list[str], bool]:
 
 
 def _country(values: Sequence[str]) -> str:
+    if not values:
+        return ""
     code = values[0] if len(values) == 1 else ""
-    return code if len(code) == 2 and code.isascii() and code.isalpha() and code.isupper() else ""  # noqa: PLR2004
+    is_code = len(code) == 2 and code.isascii() and code.isalpha() and code.isupper()  # noqa: PLR2004 - ISO 3166-1
+    return code if is_code else UNREADABLE_COUNTRY

@@ -62,8 +62,17 @@ SECRETS_MANAGER = Service(
 class AwsClient:
     """Calls one service in the function's own region."""
 
-    def __init__(self, service: Service, environ: Mapping[str, str], now: Callable[[], float] = time.time) -> None:
-        """Read region, credentials and endpoint from Lambda's environment. Raises `ValueError` if one is missing."""
+    def __init__(
+        self,
+        service: Service,
+        environ: Mapping[str, str],
+        now: Callable[[], float] = time.time,
+        left_s: Callable[[], float] = lambda: TIMEOUT_S,
+    ) -> None:
+        """Read region, credentials and endpoint from Lambda's environment. Raises `ValueError` if one is missing.
+
+        `left_s` says how long the caller can wait; a call that can't be made in time fails with `Timeout`.
+        """
         region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION", "")
         if not region:
             raise ValueError("AWS_REGION must be set")
@@ -74,6 +83,7 @@ class AwsClient:
         self._signer = Signer(Credentials.from_environ(environ), region, service.name, origin.authority)
         self._connection = KeptConnection(origin, CONNECT_TIMEOUT_S)
         self._now = now
+        self._left_s = left_s
 
     def call(self, operation: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Call an operation and give its answer. Raises `AwsError`."""
@@ -95,7 +105,8 @@ class AwsClient:
             self._now(),
         )
         try:
-            response = self._connection.request("POST", "/", headers, body, within(TIMEOUT_S))
+            wait = within(min(TIMEOUT_S, self._left_s()))
+            response = self._connection.request("POST", "/", headers, body, wait)
             raw = response.read_all(MAX_ANSWER_BYTES)
         except TimeoutError as error:
             self._connection.close()

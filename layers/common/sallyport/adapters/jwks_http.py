@@ -3,6 +3,8 @@
 No redirect is followed; time and size are bounded, all requests of one fetch together.
 """
 
+from collections.abc import Callable
+
 from sallyport.adapters.connection import KeptConnection, within
 from sallyport.adapters.socket_reader import Wait
 from sallyport.http1 import ResponseError
@@ -17,13 +19,15 @@ TIMEOUT_S = 3.0
 class HttpKeySource:
     """A `KeySource` that fetches from one URL."""
 
-    def __init__(self, url: str, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, url: str, timeout_s: float = TIMEOUT_S, left_s: Callable[[], float] = lambda: TIMEOUT_S) -> None:
+        """`left_s` says how long the caller can wait."""
         self._url = url
         self._timeout_s = timeout_s
+        self._left_s = left_s
 
     def fetch(self) -> bytes:
         """Give the document. Raises `KeySourceError` for anything but a 200 of at most 256 KB within the timeout."""
-        return _get(self._url, within(self._timeout_s))
+        return _get(self._url, within(min(self._timeout_s, self._left_s())))
 
 
 class DiscoveredKeySource:
@@ -32,16 +36,25 @@ class DiscoveredKeySource:
     It is asked anew for each fetch, which is seldom: an issuer may move its keys.
     """
 
-    def __init__(self, url: str, issuer: str, *, loopback_http: bool, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        url: str,
+        issuer: str,
+        *,
+        loopback_http: bool,
+        timeout_s: float = TIMEOUT_S,
+        left_s: Callable[[], float] = lambda: TIMEOUT_S,
+    ) -> None:
         """With `loopback_http`, a document on this very machine may name a URL on it."""
         self._url = url
         self._issuer = issuer
         self._loopback_http = loopback_http and is_loopback(url)
         self._timeout_s = timeout_s
+        self._left_s = left_s
 
     def fetch(self) -> bytes:
         """Give the JWKS document, as `HttpKeySource` does. Raises `KeySourceError`."""
-        wait = within(self._timeout_s)
+        wait = within(min(self._timeout_s, self._left_s()))
         return _get(self._read_keys_url(_get(self._url, wait)), wait)
 
     def _read_keys_url(self, document: bytes) -> str:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from sallyport.access.decision import AccessLists
-from sallyport.access.source import Source, SourceUnreadableError
+from sallyport.access.source import FORWARDED_HEADER, Source, SourceUnreadableError
+from sallyport.gateway.deadline import Deadline
 from sallyport.gateway.door import Door, Verifier
 from sallyport.identity.credentials import Credential, CredentialRefusedError, find_credential
 from sallyport.identity.principal import Identity, Principal, to_context
@@ -23,6 +24,9 @@ MESSAGES = {
     "tenant_suspended": "This tenant is suspended.",
 }
 """Every code of a 403 that the authorizer gives, and what its client reads."""
+
+DEFAULT_TIMEOUT_MS = 10_000
+"""Of a runtime that doesn't say how much time is left."""
 
 
 class Policy(Protocol):
@@ -59,6 +63,7 @@ class Rooms(NamedTuple):
     failures: Failures
     uses: UseRecorder
     logger: Logger
+    deadline: Deadline
 
 
 class DeniedError(Exception):
@@ -80,6 +85,7 @@ class Authorizer:
     def __call__(self, event: Mapping[str, Any], context: object) -> dict[str, Any]:
         """Decide on one request. Raises `InvocationRefused("Unauthorized")`; any other error is a 503."""
         begun_s = time.perf_counter()
+        self._rooms.deadline.begin(_remaining_s(context))
         line: dict[str, Any] = {"request_id": str((event.get("requestContext") or {}).get("requestId", ""))}
         try:
             return self._answer(event, line, context)
@@ -105,10 +111,11 @@ class Authorizer:
             known = {name: line[name] for name in ("tenant", "key_id") if line.get(name)}
             denied = {"code": denial.code, "message": MESSAGES[denial.code], **known}
             return _policy("Deny", event["methodArn"], "denied", denied)
+        answer = _policy("Allow", event["methodArn"], principal.tenant, _context(principal))
         line["decision"] = "allowed"
         if principal.key_id:
             _after_response(context, lambda: self._rooms.uses.note(principal.key_id, self._now()))
-        return _policy("Allow", event["methodArn"], principal.tenant, to_context(principal))
+        return answer
 
     def _decide(self, event: Mapping[str, Any], line: dict[str, Any]) -> Principal:
         """Global lists before the credential, the tenant's and the key's own after it."""
@@ -132,7 +139,7 @@ class Authorizer:
         try:
             credential = find_credential(headers)
             verifier = _verifier(door, credential)
-            identity = (verifier.verify_cached if blocked else verifier.verify)(credential.text, self._now())
+            identity = (verifier.verify_known if blocked else verifier.verify)(credential.text, self._now())
         except CredentialRefusedError as refusal:
             if not blocked and refusal.reason != "no_credential":
                 failures.count(source.version, source.number)
@@ -196,6 +203,13 @@ def _principal(door: Door, tenant: TenantRules, identity: Identity) -> Principal
     )
 
 
+def _context(principal: Principal) -> dict[str, str]:
+    try:
+        return to_context(principal)
+    except ValueError:
+        raise CredentialRefusedError("context_too_large", key_id=principal.key_id) from None
+
+
 def _both(one: tuple[str, ...] | None, other: tuple[str, ...] | None) -> tuple[str, ...] | None:
     """Give what both allow; None allows everything. What only one of them names is allowed to nobody."""
     if one is None or other is None:
@@ -207,8 +221,15 @@ def _headers(event: Mapping[str, Any]) -> dict[str, list[str]]:
     """Give the headers by lower-case name; API Gateway lists one that came in two spellings under both."""
     headers: dict[str, list[str]] = {}
     for name, values in (event.get("multiValueHeaders") or {}).items():
+        if name.lower() == FORWARDED_HEADER and FORWARDED_HEADER in headers:
+            values = ["spelt in two ways, and so in no known order"]  # noqa: PLW2901 - nobody reads an address in it
         headers.setdefault(name.lower(), []).extend(values if isinstance(values, list) else [values])
     return headers
+
+
+def _remaining_s(context: object) -> float:
+    remaining_ms: int = getattr(context, "get_remaining_time_in_millis", lambda: DEFAULT_TIMEOUT_MS)()
+    return remaining_ms / 1000
 
 
 def _after_response(context: object, task: Callable[[], None]) -> None:

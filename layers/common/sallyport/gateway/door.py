@@ -6,9 +6,8 @@ from sallyport.access.decision import AccessLists
 from sallyport.access.networks import NetworkSet
 from sallyport.access.source import SourceReader
 from sallyport.identity.principal import Identity
-from sallyport.policy.rules import DoorRules
+from sallyport.policy.rules import NO_NETWORKS, DoorRules, TenantRules
 
-_NO_COUNTRIES: frozenset[str] = frozenset()
 _MAX_REMEMBERED = 1000
 
 
@@ -18,8 +17,8 @@ class Verifier(Protocol):
     def verify(self, text: str, now_s: float) -> Identity:
         """Give whose it is. Raises `CredentialRefusedError`; any other error lets nobody in."""
 
-    def verify_cached(self, text: str, now_s: float) -> Identity | None:
-        """Give whose it is if it was found good a moment ago, without asking anybody; None otherwise."""
+    def verify_known(self, text: str, now_s: float) -> Identity | None:
+        """Give whose it is if memory knows it to be genuine; None otherwise, at no cost. Raises as `verify` does."""
 
 
 class Door:
@@ -35,7 +34,7 @@ class Door:
         api_keys: Verifier | None,
         tokens: Verifier | None,
     ) -> None:
-        """Unpack the global lists. Raises `ValueError` for broken ones."""
+        """Unpack all lists. Raises `ValueError` for broken ones."""
         self.rules = rules
         self.sources = sources
         self.api_keys = api_keys
@@ -46,20 +45,12 @@ class Door:
             rules.access.countries_allow,
             rules.access.countries_deny,
         )
-        self._tenant_access: dict[str, AccessLists] = {}
+        self._tenant_access = {name: _own_lists(tenant) for name, tenant in rules.tenants.items()}
         self._key_access: dict[tuple[str, ...], AccessLists] = {}
 
     def tenant_access(self, name: str) -> AccessLists | None:
-        """Give a tenant's own lists, None if it has no rules. Raises `ValueError` for broken ones."""
-        tenant = self.rules.tenants.get(name)
-        if tenant is None:
-            return None
-        lists = self._tenant_access.get(name)
-        if lists is None:
-            allow, deny = NetworkSet.unpack(tenant.allow), NetworkSet.unpack(tenant.deny)
-            lists = AccessLists([allow], [deny], _NO_COUNTRIES, _NO_COUNTRIES)
-            self._tenant_access[name] = lists
-        return lists
+        """Give a tenant's own lists, None if it has none."""
+        return self._tenant_access.get(name)
 
     def key_access(self, allow: tuple[str, ...]) -> AccessLists:
         """Give the list of a key that may be used from these networks alone. Raises `ValueError` for a broken one."""
@@ -67,6 +58,13 @@ class Door:
         if lists is None:
             if len(self._key_access) >= _MAX_REMEMBERED:
                 self._key_access.clear()
-            lists = AccessLists([NetworkSet(allow)], [], _NO_COUNTRIES, _NO_COUNTRIES)
+            lists = AccessLists([NetworkSet(allow)])
             self._key_access[allow] = lists
         return lists
+
+
+def _own_lists(tenant: TenantRules) -> AccessLists | None:
+    if tenant.allow == NO_NETWORKS and tenant.deny == NO_NETWORKS:
+        return None
+    allow, deny = NetworkSet.unpack(tenant.allow), NetworkSet.unpack(tenant.deny)
+    return AccessLists([allow], [deny])

@@ -152,16 +152,22 @@ class ApiKeyVerifier:
         finding = self._held(parts.key_id, now_s) or self._read(parts.key_id, now_s)
         return self._admit(parts, finding, now_s)
 
-    def verify_cached(self, text: str, now_s: float) -> Identity | None:
-        """Say who holds a key if memory alone can tell; None for anything else, a refusal included. Reads nothing."""
+    def verify_known(self, text: str, now_s: float) -> Identity | None:
+        """Say who holds a key that memory knows to be genuine, reading its record again when it is due.
+
+        None for anything else, at no cost: only who has the secret of a key in memory can cause a read. Raises as
+        `verify` does where that read says otherwise.
+        """
         parts = parse(text)
-        finding = None if parts is None else self._held(parts.key_id, now_s)
+        fresh = None if parts is None else self._held(parts.key_id, now_s)
+        finding = fresh or (None if parts is None else self._known.get(parts.key_id))
         if parts is None or finding is None:
             return None
         try:
-            return self._admit(parts, finding, now_s)
+            identity = self._admit(parts, finding, now_s)
         except CredentialRefusedError:
             return None
+        return identity if fresh else self.verify(text, now_s)
 
     def _held(self, key_id: str, now_s: float) -> "_Finding | None":
         if now_s < self._latest_s:
@@ -181,11 +187,10 @@ class ApiKeyVerifier:
         finding = _judge(key_id, item, now_s, self._check_networks)
         self._known.pop(key_id, None)
         self._unknown.pop(key_id, None)
-        if self._fresh_s > 0:
-            held = self._unknown if item is None else self._known
-            held[key_id] = finding
-            if len(held) > MAX_HELD:
-                held.popitem(last=False)
+        held = self._unknown if item is None else self._known
+        held[key_id] = finding
+        if len(held) > MAX_HELD:
+            held.popitem(last=False)
         return finding
 
     def _admit(self, parts: KeyParts, finding: "_Finding", now_s: float) -> Identity:

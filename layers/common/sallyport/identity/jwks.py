@@ -14,6 +14,8 @@ STALE_S = 3600.0
 """While the issuer is down a key set is used until it is this old; then nobody is let in by it."""
 RETRY_S = 30.0
 """An unknown `kid`, or an issuer that is down, causes at most one fetch in this time."""
+RETRY_WITHOUT_S = 3.0
+"""Without keys that may be used nobody gets in, so a fetch is tried again sooner."""
 MAX_KEYS = 64
 MAX_DOCUMENT_BYTES = 262_144
 """A larger key set, or one of more keys, is refused as a whole: no part of it can be known to be the meant one."""
@@ -58,7 +60,8 @@ class KeySet:
     def _refresh(self, kid: str | None) -> None:
         now_s = self._now()
         age_s = _age_s(self._fetched_s, now_s)
-        if (age_s >= FRESH_S or kid not in self._keys) and _age_s(self._tried_s, now_s) >= RETRY_S:
+        wait_s = RETRY_S if age_s < STALE_S else RETRY_WITHOUT_S
+        if (age_s >= FRESH_S or kid not in self._keys) and _age_s(self._tried_s, now_s) >= wait_s:
             self._tried_s = now_s
             try:
                 self._replace(read_key_set(self._source.fetch()))

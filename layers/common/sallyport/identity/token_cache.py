@@ -54,6 +54,10 @@ class TokenCache:
         """Give the number of tokens kept."""
         return len(self._tokens)
 
+    def knows(self, digest: bytes) -> bool:
+        """Say whether this token was found good, whether or not that still holds."""
+        return digest in self._tokens
+
     def find(self, digest: bytes, now_s: float) -> Identity | None:
         """Give whose token it is if its check still holds; what doesn't is forgotten. Raises what the keys raise."""
         checked = self._tokens.pop(digest, None)

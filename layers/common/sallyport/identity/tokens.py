@@ -52,12 +52,13 @@ class TokenVerifier:
         self._cache.keep(digest, checked)
         return checked.identity
 
-    def verify_cached(self, token: str, now_s: float) -> Identity | None:
-        """Give whose token it is if it was found good a moment ago and still is; None otherwise. Checks no signature.
+    def verify_known(self, token: str, now_s: float) -> Identity | None:
+        """Give whose token it is if it was found good before, checking it again when that is due; None otherwise.
 
-        Raises `KeySourceError` where a known token's key can't be asked for again.
+        None costs no signature check: only who has a token in memory can cause one. Raises as `verify` does where the
+        token isn't good any more, or its issuer's keys can't be had.
         """
-        return self._cache.find(digest_of(token), now_s)
+        return self.verify(token, now_s) if self._cache.knows(digest_of(token)) else None
 
     def _issuer_of(self, claims: Mapping[str, Any]) -> "_Issuer":
         name = claims.get("iss")

@@ -43,8 +43,8 @@ class PolicyStore(Protocol):
 class CurrentPolicy[T]:
     """Gives what `build` made of the newest policy that could be read.
 
-    `build` takes the compiled document, None where none is applied, and its version; it raises `ValueError` or
-    `ConfigurationError` for one that can't be put into force. `tell` learns why a refresh failed.
+    `build` takes the compiled document, None where none is applied, and its version; it raises for one that can't be
+    put into force. `tell` learns why a refresh failed.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class CurrentPolicy[T]:
             self._refresh()
         except (PolicyStoreError, CompiledPolicyError, ConfigurationError) as error:
             self._tell(str(error))
-        except (ValueError, RecursionError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever a broken document raises, the last good one stays
             self._tell(f"the stored policy is broken: {type(error).__name__}")
 
     def _refresh(self) -> None:
@@ -105,5 +105,8 @@ class CurrentPolicy[T]:
         if pointer is None:
             self._built = self._build(None, 0)
             return
-        self._built = self._build(json.loads(self._store.read_compiled(pointer)), pointer.version)
+        compiled = json.loads(self._store.read_compiled(pointer))
+        if not isinstance(compiled, dict):
+            raise CompiledPolicyError("the stored policy isn't an object")
+        self._built = self._build(compiled, pointer.version)
         self._pointer = pointer

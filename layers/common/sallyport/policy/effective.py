@@ -10,7 +10,11 @@ from typing import Any
 from sallyport.policy.rules import NO_NETWORKS, AccessRules, DoorRules, IssuerRules, TenantRules
 
 FORMAT = 1
-"""Of the compiled document. A function that doesn't know a stored one's format keeps the last policy it understood."""
+"""Of the compiled document. A function that doesn't know a stored one's format keeps the last policy it understood.
+
+It is raised when a released function would read less into a document than its writer meant, such as a new way to refuse.
+A field that older documents lack is read with a default, so that they can be rolled back to.
+"""
 
 _TUPLES = ("audiences", "algorithms", "tenants", "scopes_claims", "default_scopes")
 
@@ -60,6 +64,7 @@ def _access(parameters: AccessRules, compiled: Mapping[str, Any]) -> AccessRules
             deny=(*parameters.deny, access["deny"]),
             trusted_proxies=access["trusted_proxies"],
             origin_secret=access["origin_secret"],
+            require_origin_secret=access.get("require_origin_secret", False) is not False,
             countries_allow=frozenset(access["countries"]["allow"]),
             countries_deny=frozenset(access["countries"]["deny"]),
         )

@@ -66,13 +66,15 @@ class TenantRules(NamedTuple):
 class AccessRules(NamedTuple):
     """From where. Each of `allow` and `deny` is the union of its members; an empty `allow`: all who aren't denied.
 
-    `origin_secret` names a secret under `<stack>/identity/`; without one, no proxy is trusted.
+    `origin_secret` names a secret under `<stack>/identity/`; without one, no proxy is trusted. Where it is required,
+    what comes from elsewhere than a trusted proxy is refused.
     """
 
     allow: tuple[PackedNetworks, ...] = ()
     deny: tuple[PackedNetworks, ...] = ()
     trusted_proxies: PackedNetworks = NO_NETWORKS
     origin_secret: str = ""
+    require_origin_secret: bool = False
     countries_allow: frozenset[str] = frozenset()
     countries_deny: frozenset[str] = frozenset()
 

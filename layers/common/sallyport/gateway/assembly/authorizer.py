@@ -12,6 +12,7 @@ from sallyport.adapters.dynamodb_keys import DynamoDbKeyStore, DynamoDbLastUsedS
 from sallyport.adapters.dynamodb_policy import DynamoDbPolicyStore
 from sallyport.gateway.assembly.environment import Environ, make_aws_client, make_logger
 from sallyport.gateway.authorize import Authorizer, Rooms
+from sallyport.gateway.deadline import Deadline
 from sallyport.gateway.door import Door, Verifier
 from sallyport.gateway.failed_credentials import FailedCredentials
 from sallyport.identity.api_keys import ApiKeyVerifier
@@ -26,12 +27,15 @@ from sallyport.policy.rules import AccessRules, DoorRules, PackedNetworks
 
 type Clock = Callable[[], float]
 
+INIT_S = 8.0
+"""For reading the policy at the start: Lambda ends an init phase after ten seconds."""
+
 
 def authorizer(environ: Environ, now: Clock = time.time) -> Authorizer:
     """Make the authorizer. Raises `ConfigurationError`, and has the alarm told: nobody can call."""
     try:
         return _authorizer(environ, now)
-    except ConfigurationError:
+    except Exception:
         make_logger(environ, LEVELS["INFO"]).metric("AuthorizerFailure", 1)
         raise
 
@@ -39,15 +43,17 @@ def authorizer(environ: Environ, now: Clock = time.time) -> Authorizer:
 def _authorizer(environ: Environ, now: Clock) -> Authorizer:
     settings = read_authorizer_settings(environ)
     logger = make_logger(environ, settings.log_level)
-    dynamodb = make_aws_client(DYNAMODB, environ)
-    build = _DoorBuilder(environ, settings, dynamodb, now)
+    deadline = Deadline()
+    deadline.begin(INIT_S)
+    dynamodb = make_aws_client(DYNAMODB, environ, deadline.left_s)
+    build = _DoorBuilder(environ, settings, dynamodb, now, deadline)
     policy = _policy(settings, dynamodb, logger, build, now)
     policy.prime()
     uses = LastUsed(
         DynamoDbLastUsedStore(dynamodb, settings.counters_table),
         lambda error: logger.warning("a key's last use was not noted", reason=type(error).__name__),
     )
-    return Authorizer(Rooms(policy, _failures(settings, dynamodb, logger, now), uses, logger), now)
+    return Authorizer(Rooms(policy, _failures(settings, dynamodb, logger, now), uses, logger, deadline), now)
 
 
 def _policy(
@@ -82,8 +88,11 @@ def _failures(settings: AuthorizerSettings, dynamodb: AwsClient, logger: Logger,
 class _DoorBuilder:
     """Makes a `Door` of each version of the policy; caches of keys and of issuers' keys outlive the versions."""
 
-    def __init__(self, environ: Environ, settings: AuthorizerSettings, dynamodb: AwsClient, now: Clock) -> None:
+    def __init__(
+        self, environ: Environ, settings: AuthorizerSettings, dynamodb: AwsClient, now: Clock, deadline: Deadline
+    ) -> None:
         self._environ = environ
+        self._left_s = deadline.left_s
         self._now = now
         self._settings = settings
         self._parameters = _parameter_rules(settings)
@@ -96,7 +105,9 @@ class _DoorBuilder:
         """Raises `ValueError` for a document that can't be put into force."""
         rules = merge(self._parameters, compiled, version)
         sources = SourceReader(
-            NetworkSet.unpack(rules.access.trusted_proxies), self._origin_secret(rules.access.origin_secret)
+            NetworkSet.unpack(rules.access.trusted_proxies),
+            self._origin_secret(rules.access.origin_secret),
+            required=rules.access.require_origin_secret,
         )
         return Door(rules, sources, api_keys=self._api_keys if rules.api_keys else None, tokens=self._tokens(rules))
 
@@ -107,7 +118,7 @@ class _DoorBuilder:
         from sallyport.identity.tokens import TokenVerifier  # noqa: PLC0415 - the same
 
         if self._key_source is None:
-            self._key_source = TokenKeys(self._environ)
+            self._key_source = TokenKeys(self._environ, left_s=self._left_s)
         return TokenVerifier(rules.issuers, self._key_source, rules.zones)
 
     def _origin_secret(self, name: str) -> Any:
@@ -116,7 +127,7 @@ class _DoorBuilder:
         from sallyport.adapters.secrets_manager import OriginSecretValues  # noqa: PLC0415 - only behind a proxy
 
         if name not in self._origin_secrets:
-            client = make_aws_client(SECRETS_MANAGER, self._environ)
+            client = make_aws_client(SECRETS_MANAGER, self._environ, self._left_s)
             self._origin_secrets[name] = OriginSecretValues(
                 client, f"{self._settings.stack}/identity/{name}", self._now
             )

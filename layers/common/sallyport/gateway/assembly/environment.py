@@ -1,6 +1,6 @@
 """What every kind of function makes of its environment."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from sallyport.adapters.aws_client import AwsClient, Service
 from sallyport.observability.log import Logger
@@ -9,10 +9,15 @@ from sallyport.policy.parameters import ConfigurationError
 type Environ = Mapping[str, str]
 
 
-def make_aws_client(service: Service, environ: Environ) -> AwsClient:
-    """Make the client of one service. Raises `ConfigurationError` where Lambda's own variables are missing."""
+def make_aws_client(
+    service: Service, environ: Environ, left_s: Callable[[], float] = lambda: float("inf")
+) -> AwsClient:
+    """Make the client of one service, which waits for at most `left_s`.
+
+    Raises `ConfigurationError` where Lambda's own variables are missing.
+    """
     try:
-        return AwsClient(service, environ)
+        return AwsClient(service, environ, left_s=left_s)
     except ValueError as error:
         raise ConfigurationError(f"the environment's AWS settings: {error}") from None
 

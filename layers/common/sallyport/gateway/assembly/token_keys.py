@@ -1,6 +1,7 @@
 """The issuers' keys, put together; only a stack with an issuer loads this."""
 
 import time
+from collections.abc import Callable
 
 from sallyport.adapters.aws_client import SECRETS_MANAGER, AwsCall
 from sallyport.adapters.jwks_http import DiscoveredKeySource, HttpKeySource
@@ -20,9 +21,18 @@ class TokenKeys:
     They outlive the versions of the policy: to apply one makes no issuer be asked.
     """
 
-    def __init__(self, environ: Environ, secrets: AwsCall | None = None) -> None:
-        """Take the function's environment; `secrets` is Secrets Manager, made from it when first needed."""
+    def __init__(
+        self,
+        environ: Environ,
+        secrets: AwsCall | None = None,
+        left_s: Callable[[], float] = lambda: float("inf"),
+    ) -> None:
+        """Take the function's environment; `secrets` is Secrets Manager, made from it when first needed.
+
+        `left_s` says how long the caller can wait for keys.
+        """
         self._environ = environ
+        self._left_s = left_s
         self._secrets = secrets
         self._local = environ.get("AWS_SAM_LOCAL") == "true"
         self._kept: dict[tuple[object, ...], VerificationKeys] = {}
@@ -38,9 +48,9 @@ class TokenKeys:
         if rules.hmac_secret:
             return HmacKeys(self._secret(rules.hmac_secret), rules.algorithms)
         if rules.jwks_url:
-            return KeySet(HttpKeySource(self._checked(rules.jwks_url)))
+            return KeySet(HttpKeySource(self._checked(rules.jwks_url), left_s=self._left_s))
         url = self._checked(rules.discovery_url)
-        return KeySet(DiscoveredKeySource(url, rules.issuer, loopback_http=self._local))
+        return KeySet(DiscoveredKeySource(url, rules.issuer, loopback_http=self._local, left_s=self._left_s))
 
     def _checked(self, url: str) -> str:
         """Loopback, on Lambda, is where the Runtime API listens; on a laptop it is where the issuer does."""
@@ -54,5 +64,5 @@ class TokenKeys:
         if not stack:
             raise ConfigurationError("SALLYPORT_STACK: must be set")
         if self._secrets is None:
-            self._secrets = make_aws_client(SECRETS_MANAGER, self._environ)
+            self._secrets = make_aws_client(SECRETS_MANAGER, self._environ, self._left_s)
         return CachedSecret(self._secrets, f"{stack}/identity/{name}", time.time)
