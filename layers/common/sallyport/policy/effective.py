@@ -12,7 +12,7 @@ from sallyport.policy.rules import NO_NETWORKS, AccessRules, DoorRules, IssuerRu
 FORMAT = 1
 """Of the compiled document. A function that doesn't know a stored one's format keeps the last policy it understood.
 
-It is raised when a released function would read less into a document than its writer meant, such as a new way to refuse.
+It is raised when a released function would read less into a document than its writer meant: a new way to refuse, say.
 A field that older documents lack is read with a default, so that they can be rolled back to.
 """
 
