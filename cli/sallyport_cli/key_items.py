@@ -1,4 +1,8 @@
-"""API keys as the `config` table stores them."""
+"""API keys as the `config` table stores them: an item for each, and beside it an entry in the index of all keys.
+
+The index is the partition `keys`, an entry for each key under its id, so that listing the keys reads nothing else of
+the table, which holds megabytes of policies too.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,10 @@ from sallyport.policy.rules import SCOPES
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
+KEY_INDEX: Final = "keys"
+"""The partition of the index. The functions' roles may read `key#*`, which this isn't."""
 ALL_SCOPES: Final = " ".join(SCOPES)
 
 # What is a key's own; all else of an item is its grant, which a rotation hands on.
@@ -52,12 +59,33 @@ def create_key(client: DynamoDBClient, table: str, grant: KeyGrant) -> NewKey:
 def store_key(
     client: DynamoDBClient, table: str, key_id: str, secret_sha256: str, grant: KeyGrant, created_at: int | None = None
 ) -> None:
-    """Stores a key's item, made now by default; raises ConditionalCheckFailedException if the key id is taken."""
-    client.put_item(
-        TableName=table,
-        Item=key_item(key_id, secret_sha256, grant, int(time.time()) if created_at is None else created_at),
-        ConditionExpression="attribute_not_exists(pk)",
-    )
+    """Stores a key, made now by default; raises TransactionCanceledException if the key id is taken."""
+    created_at = int(time.time()) if created_at is None else created_at
+    store_item(client, table, key_item(key_id, secret_sha256, grant, created_at))
+
+
+def store_item(client: DynamoDBClient, table: str, item: Mapping[str, Any]) -> None:
+    """Stores a new key's item and its index entry; raises TransactionCanceledException if the key id is taken."""
+    client.transact_write_items(TransactItems=new_item_writes(table, item))
+
+
+def new_item_writes(table: str, item: Mapping[str, Any]) -> list[TransactWriteItemTypeDef]:
+    """The writes, of one transaction, that store a new key's item with its entry in the index."""
+    entry = index_key(key_id_of(item)) | {"tenant": item.get("tenant", {"S": ""})}
+    return [
+        {"Put": {"TableName": table, "Item": dict(item), "ConditionExpression": "attribute_not_exists(pk)"}},
+        {"Put": {"TableName": table, "Item": entry}},
+    ]
+
+
+def key_id_of(item: Mapping[str, Any]) -> str:
+    """The id of the key whose item it is."""
+    return str(item["pk"]["S"]).removeprefix("key#")
+
+
+def index_key(key_id: str) -> dict[str, Any]:
+    """Where a key's entry in the index is, in DynamoDB's typed form."""
+    return {"pk": {"S": KEY_INDEX}, "sk": {"S": key_id}}
 
 
 def item_key(key_id: str) -> dict[str, Any]:
@@ -90,7 +118,7 @@ def successor_item(
     old: Mapping[str, Any], key: NewKey, *, created_by: str, created_at: int, not_after: int | None
 ) -> dict[str, Any]:
     """The item of the key that replaces another: the same grant, and the family that both are counted under."""
-    old_id = str(old["pk"]["S"]).removeprefix("key#")
+    old_id = key_id_of(old)
     texts = {
         "secret_sha256": key.secret_sha256,
         "family": str(old.get("family", {}).get("S", "")) or old_id,

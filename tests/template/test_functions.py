@@ -99,9 +99,10 @@ def test_role_reaches_only_its_own_items_and_secrets(role: str) -> None:
     ("item", "readable"),
     [
         ("key#abc", True),
+        ("keys", False),
         ("policy", True),
-        ("policy#0f", True),
-        ("policy-source#0f", False),
+        ("policy#0f#0000", True),
+        ("policy-source#0f#0000", False),
         ("policy-history", False),
         ("canary#next", False),
     ],

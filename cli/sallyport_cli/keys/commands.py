@@ -99,7 +99,7 @@ def create(
 def list_keys(*, target: Target, tenant: str | None, ended_too: bool, output: str) -> None:
     """List keys. Their texts aren't stored and can't be listed."""
     table, now_s = _table(target), time.time()
-    found = [key for key in map(StoredKey.of, table.items()) if tenant is None or key.text("tenant") == tenant]
+    found = [StoredKey.of(item) for item in table.items(tenant)]
     shown = [key for key in found if ended_too or key.state(now_s) not in {"revoked", "expired"}]
     shown.sort(key=lambda key: (key.text("tenant"), key.text("name"), key.number("created_at") or 0, key.key_id))
     days = last_used_days(target, table.client, [key.key_id for key in shown]) if shown else {}

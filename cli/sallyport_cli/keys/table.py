@@ -1,20 +1,22 @@
 """Keys in the `config` table: every change is one conditional write, and a new or revoked key is read back.
 
+A list is a query of the index of all keys, and a read of those wanted.
+
 Reading back catches what answers 200 to anything without being DynamoDB, and a write that was made twice because the
 answer was lost.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from sallyport.adapters.dynamodb_keys import SORT_KEY
 from sallyport.identity.api_keys import NewKey, mint
-from sallyport_cli.key_items import KeyGrant, item_key, store_key
+from sallyport_cli.key_items import KEY_INDEX, KeyGrant, item_key, new_item_writes, store_key
+from sallyport_cli.keys.batches import LeftUnreadError, read_items
 from sallyport_cli.keys.faults import dynamodb_errors, not_dynamodb
 
 if TYPE_CHECKING:
@@ -27,8 +29,6 @@ _SHOWN: Final = (
     "created_by", "not_after", "revoked_at", "revoked_by", "family", "rotated_from", "rotated_to",
 )  # fmt: skip
 
-_NOT_THERE: Final = "attribute_not_exists(pk)"
-
 type StoredItem = Mapping[str, Any]
 """A key's item in DynamoDB's typed form."""
 
@@ -40,17 +40,26 @@ class RotationLostError(Exception):
 class KeyTable:
     """The keys of one table, by a client of DynamoDB. Methods raise click's exception where it doesn't serve them."""
 
-    def __init__(self, client: DynamoDBClient, name: str, page_size: int = 1000) -> None:
+    def __init__(
+        self, client: DynamoDBClient, name: str, page_size: int = 1000, pause: Callable[[float], None] = time.sleep
+    ) -> None:
         self.client = client
         self._name = name
         self._page_size = page_size
+        self._pause = pause
 
     def create(self, grant: KeyGrant, now_s: int) -> tuple[NewKey, StoredItem]:
-        """Mint a key and store its item; give both."""
+        """Mint a key and store its item; give both.
+
+        An answer that got lost is made up for by a look, as is a repeated write, which finds its own item there.
+        """
         key = mint()
-        # A repeated write finds its own item there already; reading back tells whether it is that.
-        with dynamodb_errors(self._name), suppress(self.client.exceptions.ConditionalCheckFailedException):
-            store_key(self.client, self._name, key.key_id, key.secret_sha256, grant, now_s)
+        try:
+            with dynamodb_errors(self._name):
+                store_key(self.client, self._name, key.key_id, key.secret_sha256, grant, now_s)
+        except click.ClickException:
+            if not _is_of(key, self.read(key.key_id)):
+                raise
         item = self.read(key.key_id)
         if item is None or not _is_of(key, item):
             raise self._not_stored()
@@ -64,10 +73,21 @@ class KeyTable:
             raise not_dynamodb(self._name)
         return item
 
-    def items(self) -> list[StoredItem]:
-        """Give every key's item, without its hash, in no order. The whole table is read for it."""
+    def items(self, tenant: str | None = None) -> list[StoredItem]:
+        """Give the item of every key in the index, or of a tenant's, without its hash, in no order."""
         with dynamodb_errors(self._name):
-            return [item for page in self._pages() for item in page]
+            keys = [
+                item_key(str(entry["sk"]["S"]))
+                for entry in self._index()
+                if tenant is None or entry.get("tenant") == {"S": tenant}
+            ]
+            try:
+                items = list(read_items(self.client, self._name, keys, self._pause, **_projection()))
+            except LeftUnreadError as error:
+                raise click.ClickException(f"table {self._name}: {error}") from None
+        if not all("pk" in item for item in items):
+            raise not_dynamodb(self._name)
+        return items
 
     def revoke(self, key_id: str, by: str, now_s: int) -> tuple[StoredItem, bool] | None:
         """Revoke a key; give its item and whether it was revoked now, None if there is no such key."""
@@ -91,7 +111,7 @@ class KeyTable:
         """
         changes: list[TransactWriteItemTypeDef] = [
             {"Update": self._ending(old, key.key_id, ends_at_s)},
-            {"Put": {"TableName": self._name, "Item": dict(successor), "ConditionExpression": _NOT_THERE}},
+            *new_item_writes(self._name, successor),
         ]
         try:
             with dynamodb_errors(self._name):
@@ -106,21 +126,17 @@ class KeyTable:
         except self.client.exceptions.TransactionCanceledException as error:
             raise RotationLostError from error
 
-    def _pages(self) -> Iterator[list[StoredItem]]:
-        """Read the whole table, page by page. `name` and others are words that DynamoDB reserves: all go by numbers."""
-        pages = self.client.get_paginator("scan").paginate(
+    def _index(self) -> Iterator[StoredItem]:
+        """Read the index, page by page."""
+        pages = self.client.get_paginator("query").paginate(
             TableName=self._name,
-            FilterExpression="sk = :sk AND begins_with(pk, :prefix)",
-            ProjectionExpression=", ".join(f"#{number}" for number in range(len(_SHOWN))),
-            ExpressionAttributeNames={f"#{number}": name for number, name in enumerate(_SHOWN)},
-            ExpressionAttributeValues={":sk": {"S": SORT_KEY}, ":prefix": {"S": "key#"}},
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": {"S": KEY_INDEX}},
             ConsistentRead=True,
             PaginationConfig={"PageSize": self._page_size},
         )
         for page in pages:
-            if not all("pk" in item for item in page["Items"]):
-                raise not_dynamodb(self._name)
-            yield list(page["Items"])
+            yield from page["Items"]
 
     def _mark_revoked(self, key_id: str, by: str, now_s: int) -> None:
         self.client.update_item(
@@ -148,6 +164,15 @@ class KeyTable:
 
     def _not_stored(self) -> click.ClickException:
         return click.ClickException(f"table {self._name}: it was written but isn't there: is that DynamoDB?")
+
+
+def _projection() -> dict[str, Any]:
+    """What to read of an item. `name` and others are words that DynamoDB reserves: all go by numbers."""
+    return {
+        "ProjectionExpression": ", ".join(f"#{number}" for number in range(len(_SHOWN))),
+        "ExpressionAttributeNames": {f"#{number}": name for number, name in enumerate(_SHOWN)},
+        "ConsistentRead": True,
+    }
 
 
 def _is_of(key: NewKey, item: StoredItem | None) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from sallyport.identity.api_keys import parse
-from sallyport_cli.key_items import KeyGrant, create_key, key_item
+from sallyport_cli.key_items import KeyGrant, create_key, key_item, store_item
 from sallyport_cli.local.emulated_data import is_loopback
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class SeededKey(BaseModel):
         grant = KeyGrant(tenant=self.tenant, name=self.name, allow=self.allow)
         item = key_item(parts.key_id, parts.secret_sha256, grant, int(time.time()))
         revoked: dict[str, Any] = {"revoked_at": item["created_at"]} if self.revoked else {}
-        client.put_item(TableName=table, Item={**item, **revoked})
+        store_item(client, table, {**item, **revoked})
 
 
 class Seed(BaseModel):

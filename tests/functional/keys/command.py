@@ -60,8 +60,19 @@ class Keys:
         return dict(self.emulator.dynamodb.get_item(TableName=CONFIG_TABLE, Key=key)["Item"])
 
     def count(self) -> int:
-        """How many items the config table has."""
-        return int(self.emulator.dynamodb.scan(TableName=CONFIG_TABLE)["Count"])
+        """How many keys the config table has: items, each with its entry in the index, and nothing else."""
+        found = [
+            (item["pk"]["S"], item["sk"]["S"]) for item in self.emulator.dynamodb.scan(TableName=CONFIG_TABLE)["Items"]
+        ]
+        stored = {pk.removeprefix("key#") for pk, sk in found if sk == "key"}
+        assert {sk for pk, sk in found if pk == "keys"} == stored
+        assert len(found) == 2 * len(stored)
+        return len(stored)
+
+    def index(self, key_id: str, tenant: str = "acme", table: str = CONFIG_TABLE) -> None:
+        """Put a key into the index, as no command does without the key."""
+        entry = {"pk": {"S": "keys"}, "sk": {"S": key_id}, "tenant": {"S": tenant}}
+        self.emulator.dynamodb.put_item(TableName=table, Item=entry)
 
     def change(self, key_id: str, **attributes: Any) -> None:
         """Store attributes in DynamoDB's typed form, as no command would."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -96,9 +97,9 @@ class Repeating:
         self._client = client
         self.exceptions = client.exceptions
 
-    def put_item(self, **request: Any) -> Any:
-        self._client.put_item(**request)
-        return self._client.put_item(**request)
+    def transact_write_items(self, **request: Any) -> Any:
+        self._client.transact_write_items(**request)
+        return self._client.transact_write_items(**request)
 
     def update_item(self, **request: Any) -> Any:
         self._client.update_item(**request)
@@ -117,6 +118,57 @@ def test_a_write_that_arrived_twice_is_a_write(keys: Keys) -> None:
     revoked = table.revoke(key.key_id, "me", 1_800_000_000)
     assert revoked is not None
     assert revoked[1]
+
+
+class Throttled:
+    """A client whose transactions are made or not, and told to have been cancelled in any case."""
+
+    def __init__(self, client: Any, *, makes_them: bool) -> None:
+        self._client = client
+        self._makes_them = makes_them
+        self.exceptions = client.exceptions
+
+    def transact_write_items(self, **request: Any) -> Any:
+        if self._makes_them:
+            self._client.transact_write_items(**request)
+        error = {"Code": "TransactionCanceledException", "Message": "cancelled: [ThrottlingError, None]"}
+        raise self.exceptions.TransactionCanceledException({"Error": error}, "TransactWriteItems")
+
+    def get_item(self, **request: Any) -> Any:
+        return self._client.get_item(**request)
+
+
+def test_a_key_that_is_there_is_made_whatever_was_said_of_it(keys: Keys) -> None:
+    client: Any = Throttled(keys.emulator.dynamodb, makes_them=True)
+    key, _ = KeyTable(client, CONFIG_TABLE).create(KeyGrant("acme", "app"), 1_800_000_000)
+    assert keys.verdict(key.text) == "good"
+    assert keys.count() == 1
+
+
+def test_a_key_that_was_not_made_is_told_with_the_reason(keys: Keys) -> None:
+    client: Any = Throttled(keys.emulator.dynamodb, makes_them=False)
+    with pytest.raises(click.ClickException, match=r"table ConfigTable: .*cancelled: \[ThrottlingError, None\]"):
+        KeyTable(client, CONFIG_TABLE).create(KeyGrant("acme", "app"), 1_800_000_000)
+    assert keys.count() == 0
+
+
+def test_a_list_that_cannot_be_read_to_its_end_is_an_error(keys: Keys) -> None:
+    keys.create()
+    pauses: list[float] = []
+    client: Any = Busy(keys.emulator.dynamodb)
+    with pytest.raises(click.ClickException, match="table ConfigTable: too busy, items left unread: 1"):
+        KeyTable(client, CONFIG_TABLE, pause=pauses.append).items()
+    assert pauses == [0.1, 0.2, 0.4, 0.8]
+
+
+class Busy:
+    """A client that reads no batch."""
+
+    def __init__(self, client: Any) -> None:
+        self.get_paginator = client.get_paginator
+
+    def batch_get_item(self, RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803 - boto3's name
+        return {"Responses": {}, "UnprocessedKeys": RequestItems}
 
 
 def test_neither_a_stack_nor_a_table_is_a_usage_error() -> None:

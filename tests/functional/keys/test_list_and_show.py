@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from sallyport_cli.key_items import KeyGrant, store_key
 from sallyport_cli.keys.table import KeyTable
 from sallyport_cli.keys.uses import read_days
+from sallyport_cli.local.emulated_data import emulator_clients
 from tests.functional.keys.command import Keys
 from tests.support.aws import CONFIG_TABLE, COUNTERS_TABLE
 
@@ -87,14 +89,80 @@ def test_a_list_holds_nothing_but_keys(keys: Keys) -> None:
 
 
 def test_a_list_of_many_pages_is_whole(keys: Keys) -> None:
-    """One page of DynamoDB holds 1 MB; other items of the table fill pages that hold no key at all."""
     made = {keys.create()["key_id"] for _ in range(5)}
-    for chunk in range(8):
-        item = {"pk": {"S": f"policy#{chunk}"}, "sk": {"S": "0000"}, "text": {"S": "x" * 300_000}}
-        keys.emulator.dynamodb.put_item(TableName=CONFIG_TABLE, Item=item)
-    assert {key["key_id"] for key in keys.json("list")} == made
     pages = KeyTable(keys.emulator.dynamodb, CONFIG_TABLE, page_size=2).items()
     assert {item["pk"]["S"].removeprefix("key#") for item in pages} == made
+
+
+def test_a_list_of_many_keys_is_whole(keys: Keys) -> None:
+    """One BatchGetItem takes 100 keys."""
+    ids = {f"{number:016}" for number in range(101)}
+    for key_id in ids:
+        store_key(keys.emulator.dynamodb, CONFIG_TABLE, key_id, "0" * 64, KeyGrant("acme", "app"))
+    assert {key["key_id"] for key in keys.json("list")} == ids
+
+
+class Sparing:
+    """A client that reads one key of a batch, and after so many readings none."""
+
+    def __init__(self, client: Any, readings: int = 1000) -> None:
+        self._client = client
+        self._readings = readings
+        self.get_paginator = client.get_paginator
+
+    def batch_get_item(self, RequestItems: dict[str, dict[str, Any]]) -> dict[str, Any]:  # noqa: N803 - boto3's name
+        ((table, wanted),) = RequestItems.items()
+        if self._readings == 0:
+            return {"Responses": {}, "UnprocessedKeys": RequestItems}
+        self._readings -= 1
+        first, left = wanted["Keys"][:1], wanted["Keys"][1:]
+        answer = self._client.batch_get_item(RequestItems={table: {**wanted, "Keys": first}})
+        return {**answer, "UnprocessedKeys": {table: {**wanted, "Keys": left}} if left else {}}
+
+
+class Requests:
+    """What is asked of DynamoDB by a client."""
+
+    def __init__(self, client: Any) -> None:
+        self.made: list[tuple[str, Any]] = []
+        client.meta.events.register("provide-client-params.dynamodb.*", self._note)
+
+    def _note(self, params: Any, model: Any, **_: Any) -> None:
+        self.made.append((model.name, params))
+
+
+def test_a_list_reads_the_keys_and_nothing_else_of_the_table(keys: Keys) -> None:
+    """A policy of many networks is megabytes, in many versions; a scan would read them all."""
+    acme = keys.create()["key_id"]
+    keys.text("create", "--tenant", "globex", "--name", "app")
+    client, _ = emulator_clients(keys.url, "us-east-1")
+    requests = Requests(client)
+    assert len(KeyTable(client, CONFIG_TABLE).items()) == 2
+    assert [name for name, _ in requests.made] == ["Query", "BatchGetItem"]
+    assert requests.made[0][1]["KeyConditionExpression"] == "pk = :pk"
+    KeyTable(client, CONFIG_TABLE).items("acme")
+    wanted = requests.made[-1][1]["RequestItems"][CONFIG_TABLE]["Keys"]
+    assert list(wanted) == [{"pk": {"S": f"key#{acme}"}, "sk": {"S": "key"}}]
+
+
+def test_keys_that_dynamodb_leaves_unread_are_asked_for_again(keys: Keys) -> None:
+    made = {keys.create()["key_id"] for _ in range(3)}
+    client: Any = Sparing(keys.emulator.dynamodb)
+    items = KeyTable(client, CONFIG_TABLE).items()
+    assert {item["pk"]["S"].removeprefix("key#") for item in items} == made
+    assert not [item for item in items if "secret_sha256" in item]
+
+
+def test_an_entry_of_the_index_without_a_key_is_no_key(keys: Keys) -> None:
+    keys.index("0" * 16)
+    assert keys.json("list", "--all") == []
+
+
+def test_a_key_that_replaces_another_is_listed_beside_it(keys: Keys) -> None:
+    old = keys.create()
+    new = keys.json("rotate", old["key_id"])
+    assert {key["key_id"] for key in keys.json("list", "--tenant", "acme")} == {old["key_id"], new["key_id"]}
+    assert keys.count() == 2
 
 
 def test_the_hash_does_not_leave_the_table_for_a_list(keys: Keys) -> None:
@@ -113,19 +181,15 @@ def test_days_of_last_use_are_read_in_batches(keys: Keys) -> None:
 def test_days_that_dynamodb_leaves_unread_are_asked_for_again(keys: Keys) -> None:
     keys.used("k1", "2027-01-15")
     keys.used("k2", "2027-01-16")
-
-    class Sparing:
-        """Reads one key at a time."""
-
-        def batch_get_item(self, RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803 - boto3's name
-            wanted = RequestItems[COUNTERS_TABLE]["Keys"]
-            answer = keys.emulator.dynamodb.batch_get_item(RequestItems={COUNTERS_TABLE: {"Keys": wanted[:1]}})
-            left = {COUNTERS_TABLE: {"Keys": wanted[1:]}} if wanted[1:] else {}
-            return {**answer, "UnprocessedKeys": left}
-
-    client: Any = Sparing()
+    client: Any = Sparing(keys.emulator.dynamodb)
     assert read_days(client, COUNTERS_TABLE, ["k1", "k2"]) == {"k1": "2027-01-15", "k2": "2027-01-16"}
-    assert len(read_days(client, COUNTERS_TABLE, [*(f"x{number}" for number in range(9)), "k1"])) == 0  # it gives up
+
+
+def test_days_that_stay_unread_are_unknown(keys: Keys) -> None:
+    keys.used("k1", "2027-01-15")
+    keys.used("k2", "2027-01-16")
+    client: Any = Sparing(keys.emulator.dynamodb, readings=1)
+    assert read_days(client, COUNTERS_TABLE, ["k1", "k2"], lambda _: None) == {"k1": "2027-01-15"}
 
 
 def test_with_a_table_alone_the_last_use_is_not_known(keys: Keys) -> None:
@@ -138,6 +202,7 @@ def test_with_a_table_alone_the_last_use_is_not_known(keys: Keys) -> None:
     keys.emulator.dynamodb.create_table(TableName="other", **properties)  # type: ignore[arg-type]
     try:
         keys.emulator.dynamodb.put_item(TableName="other", Item=keys.item(made["key_id"]))
+        keys.index(made["key_id"], table="other")
         assert keys.json("list", "--table", "other")[0]["last_used"] is None
         assert keys.text("list", "--table", "other").splitlines()[1].split()[-2] == "-"
     finally:
@@ -175,4 +240,5 @@ def test_what_somebody_stored_is_fit_for_a_terminal(keys: Keys) -> None:
 
 def test_an_item_of_nothing_is_broken_and_no_error(keys: Keys) -> None:
     keys.emulator.dynamodb.put_item(TableName=CONFIG_TABLE, Item={"pk": {"S": "key#bare"}, "sk": {"S": "key"}})
+    keys.index("bare")
     assert states(keys) == {"bare": "broken"}
