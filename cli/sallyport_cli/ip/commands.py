@@ -27,7 +27,14 @@ from sallyport_cli.ip.stack import parameters_of
 from sallyport_cli.keys.stored import StoredKey
 from sallyport_cli.keys.table import KeyTable
 from sallyport_cli.policy.differences import ip_differences
-from sallyport_cli.policy.operating import note_option, on_target, policy_table, show_change, show_differences
+from sallyport_cli.policy.operating import (
+    note_option,
+    on_target,
+    policy_table,
+    show_change,
+    show_differences,
+    show_warnings,
+)
 from sallyport_cli.policy.table import Author, Change
 from sallyport_cli.target import Target
 
@@ -143,8 +150,9 @@ def _action(verb: str, networks: Sequence[str]) -> str:
 
 
 def _show(change: Change) -> None:
-    if change.is_new:
+    if change.is_new and change.source_before is not None:
         show_differences(ip_differences(change.source_before.ip, change.source.ip))
+        show_warnings(change)
     show_change(change)
 
 

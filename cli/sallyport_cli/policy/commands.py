@@ -22,6 +22,7 @@ from sallyport_cli.policy.operating import (
     read_stored,
     show_change,
     show_differences,
+    show_warnings,
 )
 from sallyport_cli.policy.schema import policy_schema
 from sallyport_cli.policy.stored import Source, Version
@@ -29,6 +30,7 @@ from sallyport_cli.policy.table import Change
 from sallyport_cli.target import Target
 
 _FILE = click.Path(dir_okay=False)
+_SAME_MEANING = "only comments differ, or order and spelling; in force it makes no difference"
 
 
 @click.group()
@@ -68,11 +70,12 @@ def diff(*, file: str, exit_code: bool, target: Target) -> None:
     document = read_policy_file(file, local=target.is_local)
     with policy_table(target) as table:
         applied = table.current()
-        lines = _differences(Source() if applied is None else applied.source, document)
+        source = Source() if applied is None else applied.source
+        lines = _differences(source, document)
     for line in lines:
         print(line)
     if not lines:
-        click.echo("no differences", err=True)
+        click.echo("no differences" if source.text == document.text else _SAME_MEANING, err=True)
     if lines and exit_code:
         sys.exit(1)
 
@@ -80,12 +83,17 @@ def diff(*, file: str, exit_code: bool, target: Target) -> None:
 @policy.command()
 @click.argument("file", type=_FILE)
 @note_option
+@click.option(
+    "--drop-ip-entries",
+    is_flag=True,
+    help="Go on where what `sallyport ip` added can't be read any more: what it denied can call again.",
+)
 @on_target
-def apply(*, file: str, note: str, target: Target) -> None:
+def apply(*, file: str, note: str, drop_ip_entries: bool, target: Target) -> None:
     """Put FILE in force. What `sallyport ip` added stays."""
     document = read_policy_file(file, local=target.is_local)
     with policy_table(target) as table:
-        _show(table.apply(document, by=caller_name(target), note=note))
+        _show(table.apply(document, by=caller_name(target), note=note, drop_ip_entries=drop_ip_entries))
 
 
 @policy.command()
@@ -93,7 +101,7 @@ def apply(*, file: str, note: str, target: Target) -> None:
 @click.option("--output", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True)
 @on_target
 def show(*, number: int | None, output: str, target: Target) -> None:
-    """Print a document as it was applied, comments and all, and after it what `sallyport ip` added."""
+    """Print a document as it was applied, comments and all; what `sallyport ip` added goes to stderr."""
     with policy_table(target) as table:
         applied = table.current() if number is None else table.version(number)
     if applied is None:
@@ -101,10 +109,9 @@ def show(*, number: int | None, output: str, target: Target) -> None:
     if output == "json":
         print(json.dumps({**applied.version.as_json(), **json.loads(applied.source.as_text())}))
         return
-    text = applied.source.text or "# no policy document\n"
-    block = _ip_block(applied.source.ip)
-    separator = "\n" if block and not text.endswith("\n") else ""
-    click.get_binary_stream("stdout").write(f"{text}{separator}{block}".encode())
+    click.get_binary_stream("stdout").write((applied.source.text or "# no policy document\n").encode())
+    for line in _ip_lines(applied.source.ip):
+        click.echo(line, err=True)
 
 
 @policy.command()
@@ -129,20 +136,31 @@ def history(*, limit: int, output: str, target: Target) -> None:
 @note_option
 @on_target
 def rollback(*, version: int | None, note: str, target: Target) -> None:
-    """Put VERSION, or the one before, in force again, exactly as it was: `sallyport ip` included."""
+    """Put VERSION in force again, exactly as it was: `sallyport ip` included.
+
+    Without VERSION it is the one before, and that makes a new version: doing so twice comes back to where it began.
+    """
     with policy_table(target) as table:
         _show(table.roll_back(version, by=caller_name(target), note=note))
 
 
 def _show(change: Change) -> None:
     """Print what a change changed, as far as this version can read it, and which version is in force."""
+    if change.is_new and change.source_before is None:
+        click.echo("the changes can't be listed: what was in force can't be read any more", err=True)
+    elif change.is_new and change.source_before is not None:
+        _show_differences(change.source_before, change.source)
     if change.is_new:
-        try:
-            show_differences(_differences(change.source_before, read_stored(change.source)))
-        except PolicyFileError as error:
-            click.echo(f"the changes of the document can't be listed: {error}", err=True)
-        show_differences(ip_differences(change.source_before.ip, change.source.ip))
+        show_warnings(change)
     show_change(change)
+
+
+def _show_differences(before: Source, after: Source) -> None:
+    try:
+        show_differences(_differences(before, read_stored(after)))
+    except PolicyFileError as error:
+        click.echo(f"the changes of the document can't be listed: {error}", err=True)
+    show_differences(ip_differences(before.ip, after.ip))
 
 
 def _differences(before: Source, document: Document | None) -> list[str]:
@@ -151,13 +169,13 @@ def _differences(before: Source, document: Document | None) -> list[str]:
     return policy_differences(old.policy if old else None, document.policy if document else None)
 
 
-def _ip_block(ip: IpRules) -> str:
+def _ip_lines(ip: IpRules) -> list[str]:
     lines = [
-        f"#   {verb} {entry.network}  {_moment(entry.added_at)}  {entry.added_by}  {entry.note}".rstrip()
+        f"  {verb} {entry.network}  {_moment(entry.added_at)}  {entry.added_by}  {entry.note}".rstrip()
         for verb, entries in (("allow", ip.allow), ("deny", ip.deny))
         for entry in entries
     ]
-    return "\n".join(["# by sallyport ip:", *lines, ""]) if lines else ""
+    return ["by sallyport ip:", *lines] if lines else []
 
 
 def _history_line(version: Version) -> str:

@@ -12,6 +12,7 @@ from typing import IO, Any, Final
 import click
 
 from sallyport_cli.policy.documents import Document, PolicyFileError, read_document
+from sallyport_cli.policy.effects import GlobalLists, warnings_of
 from sallyport_cli.policy.stored import MAX_NOTE_CHARS, Source
 from sallyport_cli.policy.table import Change, PolicyConflictError, PolicyTable, PolicyTableError
 from sallyport_cli.target import Target, target_options
@@ -54,13 +55,10 @@ def on_target(command: Callable[..., None]) -> Callable[..., None]:
 def policy_table(target: Target) -> Iterator[PolicyTable]:
     """Give the policies of a target; what goes wrong with them becomes click's exceptions."""
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - boto3 is heavy
-    from botocore.parsers import ResponseParserError  # noqa: PLC0415 - the same
 
     name = target.config_table()
     try:
         yield PolicyTable(target.client("dynamodb"), name)
-    except ResponseParserError:
-        raise click.ClickException(f"table {name}: what answers there isn't DynamoDB") from None
     except (BotoCoreError, ClientError, PolicyTableError) as error:
         raise click.ClickException(f"table {name}: {error}") from None
     except PolicyConflictError as error:
@@ -102,7 +100,24 @@ def show_differences(lines: Sequence[str]) -> None:
         print(f"and {len(lines) - _MAX_LINES:,} more changes; `sallyport policy diff` shows all")
 
 
+def show_warnings(change: Change) -> None:
+    """Tell on stderr what a change does to everyone, as far as both documents can be read."""
+    before = Source() if change.source_before is None else change.source_before
+    for warning in warnings_of(_lists(before), _lists(change.source)):
+        click.echo(warning, err=True)
+
+
+def _lists(source: Source) -> GlobalLists:
+    try:
+        document = read_stored(source)
+    except PolicyFileError:
+        document = None
+    return GlobalLists.of(document and document.policy, source.ip)
+
+
 def show_change(change: Change) -> None:
     """Say which version is in force now."""
     number = change.version.version
+    if change.is_restored:
+        click.echo("warning: the pointer to the policy in force had vanished; it is restored", err=True)
     print(f"version {number} applied; {IN_FORCE}" if change.is_new else f"version {number} is in force already")

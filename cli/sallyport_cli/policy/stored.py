@@ -8,15 +8,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from sallyport.adapters.dynamodb_policy import CHUNK_CHARS, COMPILED_PREFIX, piece_key
 from sallyport_cli.policy.compiling import canonical
 from sallyport_cli.policy.ip_rules import NO_IP_RULES, IpRules, read_ip_rules
 
-CHUNK_CHARS: Final = 300_000
-"""An item holds 400 KB at most."""
 POINTER_KEY: Final[Mapping[str, Any]] = {"pk": {"S": "policy"}, "sk": {"S": "current"}}
 HISTORY: Final = "policy-history"
-COMPILED: Final = "policy#"
-SOURCE: Final = "policy-source#"
+SOURCE_PREFIX: Final = "policy-source#"
 MAX_NOTE_CHARS: Final = 500
 _NUMBERS: Final = ("version", "chunks", "source_chunks", "applied_at")
 _TEXTS: Final = ("sha256", "source_sha256", "applied_by", "action", "note")
@@ -32,7 +30,8 @@ class StoredText:
 
     def key(self, number: int) -> dict[str, Any]:
         """Give the key of a piece."""
-        return {"pk": {"S": f"{self.prefix}{self.sha256}"}, "sk": {"S": f"{number:04d}"}}
+        pk, sk = piece_key(self.prefix, self.sha256, number)
+        return {"pk": {"S": pk}, "sk": {"S": sk}}
 
 
 @dataclass(frozen=True)
@@ -52,12 +51,12 @@ class Version:
     @property
     def compiled(self) -> StoredText:
         """Where the compiled policy is."""
-        return StoredText(COMPILED, self.sha256, self.chunks)
+        return StoredText(COMPILED_PREFIX, self.sha256, self.chunks)
 
     @property
     def source(self) -> StoredText:
         """Where the document and the `ip` entries are."""
-        return StoredText(SOURCE, self.source_sha256, self.source_chunks)
+        return StoredText(SOURCE_PREFIX, self.source_sha256, self.source_chunks)
 
     def as_json(self) -> dict[str, Any]:
         """Give all fields."""
@@ -86,6 +85,11 @@ def read_source(text: str) -> Source:
 def sha256_of(text: str) -> str:
     """Give the hash under which a text is stored, in hex."""
     return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def stored_text(prefix: str, text: str) -> StoredText:
+    """Give where a text is to be stored."""
+    return StoredText(prefix, sha256_of(text), len(pieces_of(text)))
 
 
 def pieces_of(text: str) -> list[str]:

@@ -2,48 +2,36 @@
 
 from __future__ import annotations
 
+import random
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
+from sallyport.adapters.dynamodb_policy import COMPILED_PREFIX
 from sallyport_cli.policy.compiling import compile_policy, with_ip_rules
 from sallyport_cli.policy.documents import Document
 from sallyport_cli.policy.ip_rules import NO_IP_RULES, IpRules
+from sallyport_cli.policy.items import PolicyConflictError, PolicyItems, PolicyTableError, reading
+from sallyport_cli.policy.loading import check_loadable
 from sallyport_cli.policy.stored import (
-    COMPILED,
-    HISTORY,
     MAX_NOTE_CHARS,
-    POINTER_KEY,
-    SOURCE,
+    SOURCE_PREFIX,
     Source,
-    StoredText,
     Version,
-    history_item,
-    history_key,
-    pieces_of,
-    pointer_item,
     read_source,
-    read_version,
     sha256_of,
+    stored_text,
 )
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-_IP_TRIES: Final = 5
-_NOT_THERE: Final = "attribute_not_exists(pk)"
-_CONFLICTS: Final = frozenset({"ConditionalCheckFailed", "TransactionConflict"})
-_CONFLICT: Final = "somebody else put another version in force meanwhile; look at it and try again"
+__all__ = ["Applied", "Author", "Change", "PolicyConflictError", "PolicyTable", "PolicyTableError"]
 
-
-class PolicyTableError(Exception):
-    """What is stored can't be read, or isn't what its hash says; the message is for the operator."""
-
-
-class PolicyConflictError(Exception):
-    """Somebody else put another version in force meanwhile; nothing was changed."""
+_IP_TRIES: Final = 20
+_FIRST_PAUSE_S: Final = 0.05
+_LONGEST_PAUSE_S: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -57,17 +45,16 @@ class Applied:
 
 @dataclass(frozen=True)
 class Change:
-    """What became of a change: the version in force now, what was before (None: nothing), and whether it is new."""
+    """What became of a change: the version and what the operator wrote that are in force now, and whether it is new.
+
+    `source_before` None: it can't be read any more. `is_restored`: the pointer to what was in force had vanished.
+    """
 
     version: Version
     source: Source
-    before: Applied | None
+    source_before: Source | None
     is_new: bool
-
-    @property
-    def source_before(self) -> Source:
-        """What the operator had written before."""
-        return Source() if self.before is None else self.before.source
+    is_restored: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,80 +66,101 @@ class Author:
     note: str = ""
 
 
-class PolicyTable:
-    """The policies of one table. Methods raise `PolicyTableError` for what is broken, and botocore's errors."""
+@dataclass(frozen=True)
+class _Standing:
+    """What a new version comes after: where the pointer is (0: there is none), and the newest number of all."""
 
-    def __init__(self, client: DynamoDBClient, table: str, now_s: Callable[[], float] = time.time) -> None:
-        self._client = client
-        self._table = table
+    pointer: int
+    newest: int
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether there are versions and none is in force."""
+        return self.pointer == 0 and self.newest > 0
+
+
+class PolicyTable:
+    """The policies of one table. Methods raise `PolicyTableError` for what is broken, and botocore's errors.
+
+    `sleep` (seconds) and `draw` (from 0 to 1) space the tries of those who change addresses at the same time.
+    """
+
+    def __init__(
+        self,
+        client: DynamoDBClient,
+        table: str,
+        now_s: Callable[[], float] = time.time,
+        *,
+        sleep: Callable[[float], object] = time.sleep,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._items = PolicyItems(client, table)
         self._now_s = now_s
+        self._sleep = sleep
+        self._draw = draw
 
     def current(self) -> Applied | None:
         """Give what is in force, None if nothing was ever applied."""
-        number = self._pointer()
-        return None if number == 0 else self.version(number)
+        standing = self._standing()
+        if standing.is_lost:
+            raise PolicyTableError(f"the pointer to the policy in force has vanished: {_restoring(standing)}")
+        return None if standing.pointer == 0 else self.version(standing.pointer)
 
     def version(self, number: int) -> Applied:
         """Give a version. Raises `PolicyTableError` also where there is none of that number."""
-        item = self._item(history_key(number))
-        if item is None:
-            raise PolicyTableError(f"there is no version {number}")
-        with _reading(f"version {number}"):
-            version = read_version(item)
-            return Applied(version, self._text(version.compiled), read_source(self._text(version.source)))
+        version = self._version(number)
+        return Applied(version, self._items.text(version.compiled), self._source(version))
 
     def history(self, limit: int | None = None) -> list[Version]:
         """Give the versions, the newest first, at most `limit` of them."""
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues={":pk": {"S": HISTORY}},
-            ScanIndexForward=False,
-            ConsistentRead=True,
-            PaginationConfig={} if limit is None else {"MaxItems": limit},
-        )
-        with _reading("the history"):
-            return [read_version(item) for page in pages for item in page["Items"]]
+        return self._items.history(limit)
 
-    def apply(self, document: Document, by: str, note: str = "") -> Change:
+    def apply(self, document: Document, by: str, note: str = "", *, drop_ip_entries: bool = False) -> Change:
         """Put a document in force, beside the `ip` entries that are. One that is in force already makes no new version.
 
-        Raises `PolicyConflictError`.
+        Only `drop_ip_entries` applies it without entries that can't be read any more. Where the pointer has vanished,
+        those of the newest version count. Raises `PolicyConflictError`, and `PolicyTableError` also for a document
+        that the functions couldn't load.
         """
-        before = self.current()
-        ip = NO_IP_RULES if before is None else before.source.ip
-        compiled = compile_policy(document, ip)
-        if before is not None and (before.compiled, before.source.text) == (compiled, document.text):
-            return Change(before.version, before.source, before, is_new=False)
-        return self._put(before, compiled, Source(document.name, document.text, ip), Author(by, "apply", note))
+        standing = self._standing()
+        before = self._source_before(standing, needed=not drop_ip_entries)
+        source = Source(document.name, document.text, NO_IP_RULES if before is None else before.ip)
+        compiled = compile_policy(document, source.ip)
+        if standing.pointer and before is not None and before.text == document.text:
+            version = self._version(standing.pointer)
+            if version.sha256 == sha256_of(compiled):
+                return Change(version, before, before, is_new=False)
+        version = self._put(standing, compiled, source, Author(by, "apply", note))
+        return Change(version, source, before, is_new=True, is_restored=standing.is_lost)
 
     def roll_back(self, number: int | None, by: str, note: str = "") -> Change:
         """Put an earlier version in force again, exactly as it was; None: the one before the one in force.
 
-        Raises `PolicyConflictError`, and `PolicyTableError` where there is no such version.
+        Raises `PolicyConflictError`, and `PolicyTableError` where there is no such version or it can't be loaded.
         """
-        before = self.current()
-        if before is None:
-            raise PolicyTableError("nothing was ever applied")
-        number = before.version.version - 1 if number is None else number
-        if number < 1:
-            raise PolicyTableError("there is no version before the first")
-        wanted = self.version(number)
-        if (wanted.compiled, wanted.source) == (before.compiled, before.source):
-            return Change(before.version, before.source, before, is_new=False)
-        version = replace(wanted.version, **self._stamp(before, Author(by, f"rollback to {number}", note)))
-        return self._flip(before, version, wanted.source)
+        standing = self._standing()
+        wanted = self.version(_target(standing, number))
+        before = self._source_before(standing, needed=False)
+        if before == wanted.source and standing.pointer:
+            version = self._version(standing.pointer)
+            if version.sha256 == wanted.version.sha256:
+                return Change(version, before, before, is_new=False)
+        _check(wanted.compiled)
+        author = Author(by, f"rollback to {wanted.version.version}", note)
+        version = replace(wanted.version, **self._stamp(standing, author))
+        self._items.flip(standing.pointer, version)
+        return Change(version, wanted.source, before, is_new=True, is_restored=standing.is_lost)
 
     def change_ip(self, change: Callable[[Applied | None], IpRules], author: Author) -> Change:
         """Put other `ip` entries in force, made from what is in force; nothing else changes.
 
-        Where somebody else was faster, `change` is asked again; after five times `PolicyConflictError` is raised.
+        Where somebody else was faster, `change` is asked again; after twenty times `PolicyConflictError` is raised.
         """
-        for _ in range(_IP_TRIES - 1):
+        for attempt in range(_IP_TRIES - 1):
             try:
                 return self._change_ip(change, author)
             except PolicyConflictError:
-                continue
+                self._sleep(self._draw() * min(_FIRST_PAUSE_S * 2**attempt, _LONGEST_PAUSE_S))
         return self._change_ip(change, author)
 
     def _change_ip(self, change: Callable[[Applied | None], IpRules], author: Author) -> Change:
@@ -160,85 +168,88 @@ class PolicyTable:
         source = Source() if before is None else before.source
         ip = change(before)
         if before is not None and ip == source.ip:
-            return Change(before.version, before.source, before, is_new=False)
+            return Change(before.version, source, source, is_new=False)
         compiled = compile_policy(None, ip) if before is None else with_ip_rules(before.compiled, ip)
-        return self._put(before, compiled, replace(source, ip=ip), author)
+        number = 0 if before is None else before.version.version
+        changed = replace(source, ip=ip)
+        return Change(self._put(_Standing(number, number), compiled, changed, author), changed, source, is_new=True)
 
-    def _put(self, before: Applied | None, compiled: str, source: Source, author: Author) -> Change:
-        stored = self._write(COMPILED, compiled)
-        stored_source = self._write(SOURCE, source.as_text())
+    def _put(self, standing: _Standing, compiled: str, source: Source, author: Author) -> Version:
+        _check(compiled)
+        text = source.as_text()
+        stored, stored_source = stored_text(COMPILED_PREFIX, compiled), stored_text(SOURCE_PREFIX, text)
+        self._items.write(stored, compiled)
+        self._items.write(stored_source, text)
         version = Version(
             sha256=stored.sha256,
             chunks=stored.chunks,
             source_sha256=stored_source.sha256,
             source_chunks=stored_source.chunks,
-            **self._stamp(before, author),
+            **self._stamp(standing, author),
         )
-        return self._flip(before, version, source)
+        self._items.flip(standing.pointer, version)
+        return version
 
-    def _stamp(self, before: Applied | None, author: Author) -> dict[str, Any]:
+    def _stamp(self, standing: _Standing, author: Author) -> dict[str, Any]:
         return {
-            "version": (0 if before is None else before.version.version) + 1,
+            "version": standing.newest + 1,
             "applied_at": int(self._now_s()),
             "applied_by": author.by,
             "action": author.action,
             "note": author.note[:MAX_NOTE_CHARS],
         }
 
-    def _flip(self, before: Applied | None, version: Version, source: Source) -> Change:
-        """Note the version and point to it, both or neither."""
-        pointer = {"TableName": self._table, "Item": pointer_item(version), **_unless_changed(before)}
-        entry = {"TableName": self._table, "Item": history_item(version), "ConditionExpression": _NOT_THERE}
+    def _standing(self) -> _Standing:
+        pointer = self._items.pointer()
+        if pointer:
+            return _Standing(pointer, pointer)
+        newest = self._items.history(1)
+        return _Standing(0, newest[0].version if newest else 0)
+
+    def _source_before(self, standing: _Standing, *, needed: bool) -> Source | None:
+        """Give what the operator had written before, None where it can't be read and isn't `needed`."""
+        if standing.newest == 0:
+            return Source()
         try:
-            self._client.transact_write_items(TransactItems=[{"Put": cast("Any", put)} for put in (entry, pointer)])
-        except self._client.exceptions.TransactionCanceledException as error:
-            reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
-            if reasons.isdisjoint(_CONFLICTS):
-                raise
-            raise PolicyConflictError(_CONFLICT) from error
-        if self._item(history_key(version.version)) is None:  # something that answers 200 to anything
-            raise PolicyTableError("it was written but isn't there: is that DynamoDB?")
-        return Change(version, source, before, is_new=True)
+            return self._source(self._version(standing.newest))
+        except PolicyTableError as error:
+            if needed:
+                hint = "--drop-ip-entries applies the document without it, and what it denied can call again"
+                raise PolicyTableError(f"what `sallyport ip` added can't be read: {error}; {hint}") from None
+            return None
 
-    def _pointer(self) -> int:
-        item = self._item(POINTER_KEY)
-        if item is None:
-            return 0
-        with _reading("the pointer"):
-            return int(item["version"]["N"])
+    def _version(self, number: int) -> Version:
+        version = self._items.version(number)
+        if version is None:
+            raise PolicyTableError(f"there is no version {number}")
+        return version
 
-    def _write(self, prefix: str, text: str) -> StoredText:
-        pieces = pieces_of(text)
-        stored = StoredText(prefix, sha256_of(text), len(pieces))
-        for number, piece in enumerate(pieces):
-            self._client.put_item(TableName=self._table, Item={**stored.key(number), "text": {"S": piece}})
-        return stored
-
-    def _text(self, stored: StoredText) -> str:
-        """Read a text back. Raises `PolicyTableError` if it isn't the one that was written."""
-        items = [self._item(stored.key(number)) for number in range(stored.chunks)]
-        text = "".join(item["text"]["S"] for item in items if item is not None)
-        if sha256_of(text) != stored.sha256:
-            raise PolicyTableError(f"the pieces of {stored.prefix}{stored.sha256} aren't what was stored")
-        return text
-
-    def _item(self, key: Any) -> Any:
-        return self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
+    def _source(self, version: Version) -> Source:
+        text = self._items.text(version.source)
+        with reading(f"the document of version {version.version}"):
+            return read_source(text)
 
 
-def _unless_changed(before: Applied | None) -> dict[str, Any]:
-    """Give the condition that what is in force is still what was read."""
-    if before is None:
-        return {"ConditionExpression": _NOT_THERE}
-    return {
-        "ConditionExpression": "version = :seen",
-        "ExpressionAttributeValues": {":seen": {"N": str(before.version.version)}},
-    }
+def _target(standing: _Standing, number: int | None) -> int:
+    """Give the version that a rollback is to. Raises `PolicyTableError` where that can't be told."""
+    if standing.newest == 0:
+        raise PolicyTableError("nothing was ever applied")
+    if number is None and standing.is_lost:
+        raise PolicyTableError(f"it isn't known which version was in force: {_restoring(standing)}")
+    number = standing.pointer - 1 if number is None else number
+    if number < 1:
+        raise PolicyTableError("there is no version before the first")
+    return number
 
 
-@contextmanager
-def _reading(what: str) -> Iterator[None]:
+def _restoring(standing: _Standing) -> str:
+    return (
+        f"`sallyport policy rollback {standing.newest}` restores the newest version, `apply` puts a document in force"
+    )
+
+
+def _check(compiled: str) -> None:
     try:
-        yield
-    except (KeyError, TypeError, ValueError) as error:
-        raise PolicyTableError(f"{what} can't be read: {type(error).__name__}") from None
+        check_loadable(compiled)
+    except ValueError as error:
+        raise PolicyTableError(f"the functions couldn't load that policy, so nothing was changed: {error}") from None

@@ -206,7 +206,7 @@ def test_a_whole_but_senseless_policy_leaves_the_last_good_one(emulator: Emulato
     apply_policy(emulator, "version: 1\naccess: {deny: [192.0.2.0/24]}\n")
     door = make(emulator.url, now=clock)
     sha256 = hashlib.sha256(text.encode()).hexdigest()
-    piece = {"pk": {"S": f"policy#{sha256}"}, "sk": {"S": "0000"}, "text": {"S": text}}
+    piece = {"pk": {"S": f"policy#{sha256}#0000"}, "sk": {"S": "piece"}, "text": {"S": text}}
     pointer = {"pk": {"S": "policy"}, "sk": {"S": "current"}, "version": {"N": "9"}, "sha256": {"S": sha256}}
     for item in (piece, {**pointer, "chunks": {"N": "1"}}):
         emulator.dynamodb.put_item(TableName=CONFIG_TABLE, Item=item)

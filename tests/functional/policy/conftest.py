@@ -18,7 +18,7 @@ def run(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     emulator.empty_tables()
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments: str, text: str | None = None, target: bool = True, stdin: str | None = None) -> Result:
+    def run(*arguments: str, text: str | None = None, target: bool = True, stdin: str | bytes | None = None) -> Result:
         if text is not None:
             (tmp_path / "policy.yaml").write_text(text)
         where = ("--endpoint-url", emulator.url) if target else ()

@@ -2,9 +2,13 @@
 
 import json
 
+import pytest
 from jsonschema import Draft202012Validator
 
+from sallyport_cli.policy.stored import POINTER_KEY
+from sallyport_cli.policy.table import PolicyTable
 from tests.functional.policy.conftest import Run
+from tests.support.aws import CONFIG_TABLE, Emulator
 from tests.support.servers import refused_url
 
 FIRST = "# ours\nversion: 1\naccess: {deny: [203.0.113.0/24]}  # noisy\n"
@@ -74,17 +78,84 @@ def test_diff_touches_nothing(run: Run) -> None:
     assert run("policy", "show").stdout == FIRST
 
 
-def test_show_gives_the_document_byte_for_byte_and_ip_entries_after_it(run: Run) -> None:
+def test_show_gives_the_document_byte_for_byte_and_ip_entries_beside_it(run: Run) -> None:
     text = "# é\r\nversion: 1  \r\ntenants: {}"
     run("policy", "apply", "-", stdin=text)
     assert run("policy", "show").stdout_bytes == text.encode()
     run("ip", "deny", "192.0.2.9", "--note", "scraper")
-    shown = run("policy", "show").stdout_bytes.decode()
-    assert shown.startswith(f"{text}\n# by sallyport ip:\n#   deny 192.0.2.9  ")
+    shown = run("policy", "show")
+    assert (shown.stdout_bytes, "  deny 192.0.2.9  " in shown.stderr) == (text.encode(), True)
+    assert run("policy", "apply", "-", stdin=shown.stdout_bytes).stdout == "version 2 is in force already\n"
     assert run("policy", "show", "--version", "1").stdout_bytes == text.encode()
     shown_json = json.loads(run("policy", "show", "--output", "json").stdout)
     assert (shown_json["version"], shown_json["document"]) == (2, text)
     assert shown_json["ip"]["deny"][0]["network"] == "192.0.2.9"
+
+
+def test_diff_tells_a_document_that_says_the_same_in_other_words(run: Run) -> None:
+    run("policy", "apply", "policy.yaml", text=FIRST)
+    other = run("policy", "diff", "policy.yaml", "--exit-code", text=f"# theirs\n{FIRST}")
+    assert (other.exit_code, other.stdout) == (0, "")
+    assert other.stderr.startswith("only comments differ")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "warning"),
+    [
+        ("{}", "{allow: [192.0.2.0/24]}", "the allow list was empty and isn't any more: only what is listed can call"),
+        ("{}", "{deny: [0.0.0.0/1, 128.0.0.0/1]}", "all of IPv4 is denied: nobody with such an address can call"),
+        ("{}", "{deny: ['::/0']}", "all of IPv6 is denied"),
+    ],
+)
+def test_what_a_document_does_to_everyone_is_warned_of_once(run: Run, before: str, after: str, warning: str) -> None:
+    run("policy", "apply", "policy.yaml", text=f"version: 1\naccess: {before}\n")
+    flipped = run("policy", "apply", "policy.yaml", text=f"version: 1\naccess: {after}\n")
+    assert flipped.stderr.startswith(f"warning: {warning}")
+    assert len(flipped.stderr.splitlines()) == 1
+    assert run("policy", "apply", "policy.yaml", text=f"version: 1\n# more\naccess: {after}\n").stderr == ""
+    assert run("policy", "rollback", "1").stderr == ""
+    assert warning in run("policy", "rollback", "2").stderr
+
+
+def test_a_document_that_leaves_the_allow_list_to_the_ip_command_is_warned_of(run: Run) -> None:
+    run("policy", "apply", "policy.yaml", text="version: 1\naccess: {allow: [192.0.2.0/24]}\n")
+    run("ip", "allow", "198.51.100.7")
+    ended = run("policy", "apply", "policy.yaml", text="version: 1\naccess: {}\n")
+    assert ended.stderr == (
+        "warning: the document allows no networks any more: only what `sallyport ip allow` added can call\n"
+    )
+    gone = run("policy", "diff", "policy.yaml", text="version: 1\n")
+    assert gone.stdout == "- access\n"
+
+
+def test_a_pointer_that_vanished_is_restored(run: Run, emulator: Emulator) -> None:
+    run("policy", "apply", "policy.yaml", text=FIRST)
+    run("ip", "deny", "198.51.100.66")
+    for restore in (("apply", "policy.yaml"), ("rollback", "2")):
+        emulator.dynamodb.delete_item(TableName=CONFIG_TABLE, Key=dict(POINTER_KEY))
+        for command in (("policy", "show"), ("policy", "rollback"), ("ip", "deny", "192.0.2.1")):
+            refused = run(*command)
+            assert (refused.exit_code, "`sallyport policy rollback " in refused.stderr) == (1, True)
+        restored = run("policy", *restore)
+        assert (restored.exit_code, "had vanished; it is restored" in restored.stderr) == (0, True)
+        assert "198.51.100.66" in run("ip", "list").stdout
+    assert [line.split()[0] for line in run("policy", "history").stdout.splitlines()] == ["4", "3", "2", "1"]
+
+
+def test_ip_entries_that_can_t_be_read_are_dropped_on_demand_alone(run: Run, emulator: Emulator) -> None:
+    run("policy", "apply", "policy.yaml", text=FIRST)
+    run("ip", "deny", "198.51.100.66")
+    current = PolicyTable(emulator.dynamodb, CONFIG_TABLE).current()
+    assert current is not None
+    emulator.dynamodb.delete_item(TableName=CONFIG_TABLE, Key=current.version.source.key(0))
+    refused = run("policy", "apply", "policy.yaml", text=SECOND)
+    assert (refused.exit_code, "--drop-ip-entries applies the document without it" in refused.stderr) == (1, True)
+    assert run("ip", "deny", "192.0.2.9").exit_code == 1
+    dropped = run("policy", "apply", "policy.yaml", "--drop-ip-entries")
+    assert (dropped.exit_code, "what was in force can't be read any more" in dropped.stderr) == (0, True)
+    assert run("ip", "list").stdout == ""
+    run("policy", "apply", "policy.yaml", text=FIRST)
+    assert run("policy", "rollback", "1").exit_code == 0
 
 
 def test_history_is_newest_first(run: Run) -> None:

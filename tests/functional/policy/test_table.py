@@ -1,14 +1,18 @@
 """Policies in DynamoDB: versions, conflicts, and what is read back."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
 
 from sallyport_cli.policy.documents import Document, read_document
 from sallyport_cli.policy.ip_rules import IpEntry, IpRules
+from sallyport_cli.policy.stored import history_item, stored_text
 from sallyport_cli.policy.table import Applied, Author, PolicyConflictError, PolicyTable, PolicyTableError
 from tests.support.aws import CONFIG_TABLE, Emulator
+from tests.unit.cli.policy.documents import EVERY_KEY
 
 AUTHOR = Author("test", "ip deny 203.0.113.9", "scraper")
 ENTRY = IpEntry("203.0.113.9", "scraper", 1_700_000_000, "test")
@@ -123,14 +127,65 @@ def test_an_ip_change_that_was_late_is_made_again(table: PolicyTable, emulator: 
     assert in_force(table).source.text == "version: 1\ntenants: {a: {}}"
 
 
-def test_an_ip_change_gives_up_after_five_times(table: PolicyTable, emulator: Emulator) -> None:
-    tenants = iter(range(100))
+def test_an_ip_change_waits_longer_each_time_and_gives_up_after_twenty(table: PolicyTable, emulator: Emulator) -> None:
+    tenants, pauses = iter(range(100)), list[float]()
     client: Any = Interrupted(
         emulator.dynamodb, lambda: table.apply(document(f"tenants: {{a{next(tenants)}: {{}}}}"), "x")
     )
+    late = PolicyTable(client, CONFIG_TABLE, sleep=pauses.append, draw=lambda: 0.5)
     with pytest.raises(PolicyConflictError):
-        PolicyTable(client, CONFIG_TABLE).change_ip(deny, AUTHOR)
-    assert in_force(table).version.version == 5
+        late.change_ip(deny, AUTHOR)
+    assert in_force(table).version.version == 20
+    assert (pauses[:3], pauses[-1], len(pauses)) == ([0.025, 0.05, 0.1], 1.0, 19)
+
+
+class LosesAnswers:
+    """A client of DynamoDB whose transactions are made, and nobody learns of it."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def transact_write_items(self, **request: Any) -> None:
+        self._client.transact_write_items(**request)
+        raise ReadTimeoutError(endpoint_url="https://dynamodb.example")
+
+
+def test_a_version_whose_answer_got_lost_is_in_force(table: PolicyTable, emulator: Emulator) -> None:
+    client: Any = LosesAnswers(emulator.dynamodb)
+    assert PolicyTable(client, CONFIG_TABLE).apply(document(), "ann").version == in_force(table).version
+
+
+def test_what_the_functions_couldn_t_load_is_stored_nowhere(table: PolicyTable, emulator: Emulator) -> None:
+    regions = ", ".join(f"eu-{letter}{other}-1" for letter in "abcdefghij" for other in "abcdefgh")
+    tenants = "".join(f"  t{number}: {{residency: eu}}\n" for number in range(10_000))
+    large = document(f"residency: {{zones: {{eu: [{regions}]}}}}\ntenants:\n{tenants}")
+    with pytest.raises(PolicyTableError, match="a function loads at most 9,000,000"):
+        table.apply(large, "ann")
+    assert emulator.dynamodb.scan(TableName=CONFIG_TABLE)["Count"] == 0
+
+
+@pytest.mark.parametrize(
+    "compiled",
+    ['{"format": 2}', "[]", '{"format": 1, "ip": {"allow": {"count": 1, "v4": "", "v6": ""}, "deny": {}}}'],
+)
+def test_a_version_that_the_functions_couldn_t_load_is_not_gone_back_to(
+    table: PolicyTable, emulator: Emulator, compiled: str
+) -> None:
+    old = table.apply(document(), "ann").version
+    table.apply(document("access: {}"), "ann")
+    stored = stored_text("policy#", compiled)
+    emulator.dynamodb.put_item(TableName=CONFIG_TABLE, Item={**stored.key(0), "text": {"S": compiled}})
+    emulator.dynamodb.put_item(TableName=CONFIG_TABLE, Item=history_item(replace(old, sha256=stored.sha256)))
+    with pytest.raises(PolicyTableError, match="the functions couldn't load that policy, so nothing was changed"):
+        table.roll_back(1, "ann")
+    assert in_force(table).version.version == 2
+
+
+def test_issuers_and_tenants_are_tried_before_they_are_stored(table: PolicyTable) -> None:
+    assert table.apply(read_document(EVERY_KEY, "policy.yaml", local=False), "ann").is_new
 
 
 def test_ip_entries_stay_when_a_document_is_applied(table: PolicyTable) -> None:

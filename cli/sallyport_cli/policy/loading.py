@@ -1,0 +1,47 @@
+"""Whether the functions can put a compiled policy into force: found out by their own code, before it is stored."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from sallyport.access.networks import NetworkSet
+from sallyport.access.source import SourceReader
+from sallyport.adapters.dynamodb_policy import CHUNK_CHARS, MAX_CHUNKS
+from sallyport.gateway.door import Door
+from sallyport.identity.tokens import TokenVerifier
+from sallyport.identity.verification_keys import VerificationKey
+from sallyport.policy.effective import merge
+from sallyport.policy.rules import AccessRules, DoorRules
+
+_NO_PARAMETERS: Final = DoorRules(
+    version=0,
+    api_keys=True,
+    issuers=(),
+    default_scopes=(),
+    access=AccessRules(),
+    zones={},
+    default_residency=(),
+    tenants={},
+)
+
+
+class _NoKeys:
+    """The keys of an issuer that has none: no token is checked here."""
+
+    def key_for(self, _kid: str | None, _algorithm: str) -> VerificationKey | None:
+        """Give none."""
+        return None
+
+
+def check_loadable(compiled: str) -> None:
+    """Raise `ValueError` that says why the functions couldn't put a compiled policy into force."""
+    most = CHUNK_CHARS * MAX_CHUNKS
+    if len(compiled) > most:
+        raise ValueError(f"compiled it has {len(compiled):,} characters; a function loads at most {most:,}")
+    try:
+        rules = merge(_NO_PARAMETERS, json.loads(compiled), 1)
+        sources = SourceReader(NetworkSet.unpack(rules.access.trusted_proxies), None)
+        Door(rules, sources, api_keys=None, tokens=TokenVerifier(rules.issuers, lambda _: _NoKeys(), rules.zones))
+    except Exception as error:
+        raise ValueError(f"a function can't read it: {error or type(error).__name__}") from error
