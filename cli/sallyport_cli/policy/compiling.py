@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sallyport.access.networks import NetworkSet
@@ -11,11 +11,9 @@ from sallyport.policy.effective import FORMAT
 from sallyport.policy.rules import IssuerRules
 from sallyport_cli.policy.documents import Document
 from sallyport_cli.policy.ip_rules import NO_IP_RULES, IpRules
-from sallyport_cli.policy.model import Access, Identity, Issuer, Residency, Tenant
+from sallyport_cli.policy.model import Access, Identity, Issuer, Residency, Tenant, Zones, regions_of
 
 _WELL_KNOWN = "/.well-known/openid-configuration"
-
-type Zones = Mapping[str, Sequence[str]]
 
 
 def compile_policy(document: Document | None, ip: IpRules = NO_IP_RULES) -> str:
@@ -104,20 +102,15 @@ def _access(access: Access) -> dict[str, Any]:
 def _residency(residency: Residency) -> dict[str, Any]:
     compiled: dict[str, Any] = {"zones": dict(residency.zones)}
     if residency.default is not None:
-        compiled["default"] = _regions(residency.default, residency.zones)
+        compiled["default"] = regions_of(residency.default, residency.zones)
     return compiled
 
 
 def _tenant(tenant: Tenant, zones: Zones) -> dict[str, Any]:
     return {
-        "residency": None if tenant.residency is None else _regions(tenant.residency, zones),
+        "residency": None if tenant.residency is None else regions_of(tenant.residency, zones),
         "models": tenant.models,
         "allow": NetworkSet(tenant.allow).pack(),
         "deny": NetworkSet(tenant.deny).pack(),
         "suspended": tenant.suspended,
     }
-
-
-def _regions(names: Sequence[str], zones: Zones) -> list[str]:
-    """Resolve zones to their regions, each once, in the order of the document."""
-    return list(dict.fromkeys(region for name in names for region in zones.get(name, (name,))))

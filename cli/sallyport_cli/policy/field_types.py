@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
 
 from sallyport.access.networks import parse_network
+from sallyport.identity.api_keys import MAX_MODELS_LENGTH
 from sallyport.identity.principal import is_tenant, parse_regions
 from sallyport.policy.rules import HMAC_ALGORITHMS, SCOPES, SIGNING_ALGORITHMS
 from sallyport.policy.urls import check_url
@@ -17,8 +18,8 @@ from sallyport_cli.policy.countries import COUNTRIES, check_country
 
 FORM_VERSION: Final = 1
 MAX_TENANT_NETWORKS: Final = 1000
-MAX_MODELS: Final = 200
-MAX_MODELS_CHARS: Final = 4000
+MAX_MODELS: Final = 100
+"""As many as a key may name: with the rest of a principal they fit into the authorizer's answer."""
 ALGORITHMS: Final = tuple(sorted(SIGNING_ALGORITHMS | HMAC_ALGORITHMS))
 
 _TENANT: Final = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -26,6 +27,8 @@ _REGION: Final = "^[a-z]{2}(-[a-z]+)+-[0-9]{1,2}$"
 _ZONE: Final = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 _MODEL: Final = "^[A-Za-z0-9][A-Za-z0-9._:/@-]*$"
 _SECRET: Final = "^[A-Za-z0-9_+=.@-]{1,100}$"  # noqa: S105 - what names of secrets look like
+_MANY_HEX_DIGITS: Final = 32
+_LONG_WITHOUT_SIGNS: Final = 40
 _TOKEN_TYPE: Final = "^[A-Za-z0-9!#$&^_.+/-]{1,64}$"  # noqa: S105 - what `typ` looks like
 
 
@@ -50,6 +53,15 @@ def _matching(pattern: str, reason: str) -> Callable[[str], str]:
         return text
 
     return check
+
+
+def _secret_name(text: str) -> str:
+    """Refuse a secret in the place of its name, which isn't kept secret: it is stored, shown and logged."""
+    name = _matching(_SECRET, "is the name of a secret: 1 to 100 letters, digits and _+=.@-")(text)
+    is_hex = len(name) >= _MANY_HEX_DIGITS and re.fullmatch("[0-9A-Fa-f]+", name) is not None
+    if is_hex or (len(name) > _LONG_WITHOUT_SIGNS and not set("-_./") & set(name)):
+        raise ValueError("looks like a secret itself; here stands its name in Secrets Manager, after <stack>/identity/")
+    return name
 
 
 def _is_region(text: str) -> bool:
@@ -122,8 +134,8 @@ def _algorithm(text: str) -> str:
 
 
 def _models(names: tuple[str, ...]) -> tuple[str, ...]:
-    if len(names) > MAX_MODELS or len(",".join(names)) > MAX_MODELS_CHARS:
-        raise ValueError(f"at most {MAX_MODELS} models, and {MAX_MODELS_CHARS:,} characters in all")
+    if len(names) > MAX_MODELS or len(",".join(names)) > MAX_MODELS_LENGTH:
+        raise ValueError(f"at most {MAX_MODELS} models, and {MAX_MODELS_LENGTH:,} characters in all")
     return names
 
 
@@ -190,7 +202,7 @@ Country = Annotated[str, BeforeValidator(_country), _schema(enum=sorted(COUNTRIE
 Countries = Annotated[tuple[Country, ...], _IS_LIST]
 SecretName = Annotated[
     str,
-    AfterValidator(_matching(_SECRET, "is the name of a secret: 1 to 100 letters, digits and _+=.@-")),
+    AfterValidator(_secret_name),
     _schema(type="string", pattern=_SECRET),
 ]
 TokenType = Annotated[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
 from sallyport.access.networks import NetworkSet
@@ -35,16 +35,17 @@ class IpRules:
         return {"allow": _pack(self.allow), "deny": _pack(self.deny)}
 
 
+_FIELDS: Final = tuple(field.name for field in fields(IpEntry))
 NO_IP_RULES: Final = IpRules()
 
 
 def read_ip_rules(stored: Mapping[str, Sequence[Mapping[str, Any]]]) -> IpRules:
-    """Read what `as_json` gave. Raises `KeyError` and `TypeError`."""
+    """Read what `as_json` gave, or another version of it. Raises `KeyError` and `TypeError`."""
     return IpRules(_entries(stored["allow"]), _entries(stored["deny"]))
 
 
 def _entries(stored: Sequence[Mapping[str, Any]]) -> tuple[IpEntry, ...]:
-    return tuple(IpEntry(**entry) for entry in stored)
+    return tuple(IpEntry(**{name: entry[name] for name in _FIELDS if name in entry}) for entry in stored)
 
 
 def _pack(entries: Sequence[IpEntry]) -> dict[str, Any]:

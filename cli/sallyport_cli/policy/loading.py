@@ -44,4 +44,4 @@ def check_loadable(compiled: str) -> None:
         sources = SourceReader(NetworkSet.unpack(rules.access.trusted_proxies), None)
         Door(rules, sources, api_keys=None, tokens=TokenVerifier(rules.issuers, lambda _: _NoKeys(), rules.zones))
     except Exception as error:
-        raise ValueError(f"a function can't read it: {error or type(error).__name__}") from error
+        raise ValueError(f"a function can't read it: {str(error) or type(error).__name__}") from error

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sallyport.access.networks import parse_network
+from sallyport.identity.api_keys import MAX_RESIDENCY_LENGTH
 from sallyport.policy.rules import HMAC_ALGORITHMS, MAX_LEEWAY_S
 from sallyport_cli.policy import field_types as kinds
 from sallyport_cli.policy.problems import at
@@ -15,6 +17,10 @@ from sallyport_cli.policy.yaml_reading import Path
 MAX_ISSUERS: Final = 20
 MAX_TENANTS: Final = 10_000
 MAX_ZONES: Final = 100
+
+
+type Zones = Mapping[str, Sequence[str]]
+"""The regions of zones, by name."""
 
 
 class _Section(BaseModel):
@@ -170,6 +176,31 @@ class Policy(_Section):
     tenants: dict[kinds.TenantName, Tenant] | None = Field(
         default=None, max_length=MAX_TENANTS, description="What is in force for each tenant, by name."
     )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        """Refuse residencies that wouldn't fit into what the first door tells the second."""
+        zones: Zones = self.residency.zones if self.residency else {}
+        problems = [
+            (path, f"has {length:,} characters of regions, with its zones resolved; at most {MAX_RESIDENCY_LENGTH:,}")
+            for path, names in self._residencies()
+            if (length := len(",".join(regions_of(names, zones)))) > MAX_RESIDENCY_LENGTH
+        ]
+        if problems:
+            raise at(*problems)
+        return self
+
+    def _residencies(self) -> Iterator[tuple[Path, Sequence[str]]]:
+        if self.residency is not None:
+            yield from ((("residency", "zones", zone), (zone,)) for zone in self.residency.zones)
+            yield ("residency", "default"), self.residency.default or ()
+        for name, tenant in (self.tenants or {}).items():
+            yield ("tenants", name, "residency"), tenant.residency or ()
+
+
+def regions_of(names: Sequence[str], zones: Zones) -> list[str]:
+    """Resolve zones to their regions, each once, in the order of the document."""
+    return list(dict.fromkeys(region for name in names for region in zones.get(name, (name,))))
 
 
 def _is_everyone(network: str) -> bool:

@@ -112,7 +112,7 @@ def _lists(source: Source) -> GlobalLists:
         document = read_stored(source)
     except PolicyFileError:
         document = None
-    return GlobalLists.of(document and document.policy, source.ip)
+    return GlobalLists.of(None if document is None else document.policy, source.ip)
 
 
 def show_change(change: Change) -> None:

@@ -7,6 +7,7 @@ itself is refused before it grows.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ import yaml
 MAX_DOCUMENT_BYTES: Final = 8_000_000
 _MAX_DEPTH: Final = 20
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_DECEIVING = re.compile("[\u0085\u2028\u2029\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c]")
+_LINE_END = re.compile("\r\n|\r|\n")
+_ESCAPE = re.compile(r"\\(?:(?P<pair>u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|.)", re.DOTALL)
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})", re.ASCII)
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
 _WORDS: Final[Mapping[str, bool | None]] = {
@@ -78,15 +82,33 @@ def parse_yaml(text: str) -> Parsed:
     """Read one YAML (or JSON) document with a mapping at its top. Raises `YamlError` for the first thing at fault."""
     if len(text.encode("utf-8", "surrogatepass")) > MAX_DOCUMENT_BYTES:
         raise YamlError(None, f"is larger than {MAX_DOCUMENT_BYTES // 1_000_000} MB")
+    _check_visible(text)
     lines = Lines()
     try:
-        values = _read_stream(yaml.parse(text, Loader=_LOADER), lines)
+        values = _read_stream(yaml.parse(_without_surrogate_pairs(text), Loader=_LOADER), lines)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise YamlError(mark.line + 1 if mark else None, f"isn't YAML: {error.problem or error.context}") from None
     except (yaml.YAMLError, UnicodeEncodeError) as error:
         raise YamlError(None, f"isn't YAML: {str(error).partition(chr(10))[0]}") from None
     return Parsed(values, lines)
+
+
+def _check_visible(text: str) -> None:
+    """Refuse what makes a reviewer see other lines, or another order, than the parser does."""
+    found = _DECEIVING.search(text)
+    if found is not None:
+        line = len(_LINE_END.findall(text, 0, found.start())) + 1
+        raise YamlError(
+            line, f"has U+{ord(found[0]):04X}, which can't be seen and hides or reorders what can; take it out"
+        )
+
+
+def _without_surrogate_pairs(text: str) -> str:
+    r"""Write what JSON escapes in two halves, such as \ud83d\ude00, as itself: YAML knows no such escape."""
+    if not text.lstrip("\ufeff \t\r\n").startswith("{"):
+        return text
+    return _ESCAPE.sub(lambda found: json.loads(f'"{found[0]}"') if found["pair"] else found[0], text)
 
 
 def _read_stream(events: Iterator[Any], lines: Lines) -> dict[str, Any]:

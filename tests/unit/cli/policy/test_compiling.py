@@ -4,11 +4,12 @@ import json
 from typing import Any
 
 from sallyport.access.networks import NetworkSet, parse_address
+from sallyport.identity.principal import MAX_CONTEXT_BYTES, Principal, to_context
 from sallyport.policy.effective import merge
-from sallyport.policy.rules import AccessRules, DoorRules
+from sallyport.policy.rules import SCOPES, AccessRules, DoorRules
 from sallyport_cli.policy.compiling import compile_policy, with_ip_rules
 from sallyport_cli.policy.ip_rules import IpEntry, IpRules
-from tests.unit.cli.policy.documents import EVERY_KEY, read, with_issuer
+from tests.unit.cli.policy.documents import EVERY_KEY, flow, read, with_issuer
 
 DEFAULTS = DoorRules(0, True, (), ("embeddings",), AccessRules(), {}, ("us-east-1",), {})
 ONE_DENIED = IpRules(deny=(IpEntry("203.0.113.9"),))
@@ -65,3 +66,13 @@ def test_ip_entries_are_changed_without_the_document() -> None:
     assert with_ip_rules(compile_policy(document), ONE_DENIED) == compile_policy(document, ONE_DENIED)
     alone = merge(DEFAULTS, json.loads(compile_policy(None, ONE_DENIED)), 1)
     assert any(holds(packed, "203.0.113.9") for packed in alone.access.deny)
+
+
+def test_a_tenant_s_longest_rules_fit_into_the_authorizer_s_answer() -> None:
+    models = [f"m{number:02}{'x' * 16}" for number in range(100)]
+    regions = [f"ab-cdefgh{letter}-{number}" for letter in "abcdefg" for number in range(10, 20)]
+    text = f"version: 1\ntenants: {{acme: {{models: {flow(models)}, residency: {flow(regions)}}}}}\n"
+    acme = merged(text).tenants["acme"]
+    assert (len(",".join(acme.models or ())), len(",".join(acme.residency or ()))) == (1999, 979)
+    principal = Principal("jwt", "a" * 64, "\U0001f600" * 256, "", SCOPES, acme.models, acme.residency or ())
+    assert len(json.dumps(to_context(principal))) < MAX_CONTEXT_BYTES - 1000

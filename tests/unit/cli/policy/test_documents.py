@@ -6,6 +6,9 @@ import pytest
 
 from tests.unit.cli.policy.documents import EVERY_KEY, flow, problems, read, with_issuer
 
+MANY_REGIONS = [f"ab-cdefg-{number}" for number in range(10, 100)] + [f"xy-cdefg-{n}" for n in range(10, 20)]
+ZONES = f"{{one: {flow(MANY_REGIONS[:50])}, two: {flow(MANY_REGIONS[50:])}}}"
+
 
 def test_a_document_with_every_key_is_sound() -> None:
     document = read(EVERY_KEY)
@@ -66,8 +69,14 @@ def test_all_mistakes_are_told_in_the_order_of_the_file() -> None:
         ("version: 1\ntenants: {a: {residency: eu}}", "'eu' is neither a zone of this document (known: none)"),
         ("version: 1\ntenants: {-a: {}}", "tenants.-a: a tenant is 1 to 64 letters"),
         ("version: 1\ntenants: {a: {models: ['a b']}}", "models[0]: a model's name is letters"),
-        (f"version: 1\ntenants: {{a: {{models: {flow(['m'] * 201)}}}}}", "at most 200 models"),
-        (f"version: 1\ntenants: {{a: {{models: {flow(['m' * 99] * 41)}}}}}", "4,000 characters"),
+        (f"version: 1\ntenants: {{a: {{models: {flow(['m'] * 101)}}}}}", "at most 100 models"),
+        (f"version: 1\ntenants: {{a: {{models: {flow(['m' * 99] * 21)}}}}}", "2,000 characters"),
+        (f"version: 1\nresidency: {{zones: {{eu: {flow(MANY_REGIONS)}}}}}", "residency.zones.eu: has 1,199 characters"),
+        (f"version: 1\nresidency: {{default: {flow(MANY_REGIONS)}}}", "residency.default: has 1,199 characters"),
+        (
+            f"version: 1\nresidency: {{zones: {ZONES}}}\ntenants:\n  a: {{residency: [one, two]}}",
+            "policy.yaml:4: tenants.a.residency: has 1,199 characters of regions, with its zones resolved; at most",
+        ),
         (f"version: 1\ntenants: {{a: {{deny: {flow(['192.0.2.1'] * 1001)}}}}}", "1,001 entries; at most 1,000"),
         ("version: 1\ntenants: {a: {suspended: 1}}", "suspended: must be true or false, and is a number"),
     ],
@@ -130,6 +139,21 @@ def test_what_may_be_a_secret_is_never_repeated() -> None:
     assert "hmac_secret: is the name of a secret" in told
     assert "origin_secret: is the name of a secret" in told
     assert "s3cr3t" not in told
+
+
+@pytest.mark.parametrize("secret", ["9f86d081884c7d659a2feaa0c55ad015", "k" * 41, "QUFB" * 11 + "+="])
+def test_what_looks_like_a_secret_itself_is_no_name_of_one(secret: str) -> None:
+    text = with_issuer(f"algorithms: [HS256], hmac_secret: '{secret}'") + f"access: {{origin_secret: '{secret}'}}\n"
+    told = problems(text)
+    assert [line.partition("secret: ")[2][:25] for line in told] == ["looks like a secret itsel"] * 2
+    assert secret not in "".join(told)
+
+
+@pytest.mark.parametrize(
+    "name", ["k" * 40, "an-origin-secret-of-the-edge-in-eu-central-1", "9f86d081884c7d659a2feaa0c55ad01"]
+)
+def test_a_long_name_of_a_secret_is_taken(name: str) -> None:
+    assert read(with_issuer(f"algorithms: [HS256], hmac_secret: '{name}'")).policy.identity
 
 
 def test_an_issuer_that_could_speak_for_another_s_tenants_is_warned_of() -> None:

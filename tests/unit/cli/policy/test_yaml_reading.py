@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sallyport_cli.policy.yaml_reading import MAX_DOCUMENT_BYTES, YamlError, parse_yaml
 
 JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**17), 10**17) | st.text(st.characters(codec="ascii")),
+    st.none() | st.booleans() | st.integers(-(10**17), 10**17) | st.text(st.characters(codec="utf-8")),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abcNO1", min_size=1), inner, max_size=4),
     max_leaves=20,
 )
@@ -83,6 +83,21 @@ def test_what_isn_t_plain_yaml_is_refused(text: str, line: int | None, reason: s
     with pytest.raises(YamlError) as refused:
         parse_yaml(text)
     assert (refused.value.line, refused.value.reason) == (line, reason)
+
+
+@pytest.mark.parametrize("character", "\u0085\u2028\u2029\u202a\u202e\u2066\u2069\u200e\u200f\u061c")
+def test_what_hides_or_reorders_yaml_in_review_is_refused(character: str) -> None:
+    with pytest.raises(YamlError) as refused:
+        parse_yaml(f"a: 1\r\n# harmless{character}b: 2\n")
+    assert refused.value.line == 2
+    assert refused.value.reason.startswith(f"has U+{ord(character):04X}, which can't be seen")
+
+
+def test_json_may_escape_what_lies_beyond_the_first_plane() -> None:
+    text = r'{"a": "\ud83d\ude00", "b": "\\ud83d\\ude00", "c": "\u00e9"}'
+    assert parse_yaml(text).values == json.loads(text)
+    with pytest.raises(YamlError):
+        parse_yaml(r'{"a": "\ud83d"}')
 
 
 @given(st.text("ab:-[]{}&*!|>'\"%@`#,? \n\t\x01\ufeff\ud800"))
