@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from sallyport_cli.local.parameters import ParameterValue
-from sallyport_cli.local.policy_file import PolicyNotAppliedError
+from sallyport_cli.local.policy_file import PolicyNotStoredError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -27,16 +27,16 @@ class TableStore:
         self._table = PolicyTable(client, table)
 
     def apply(self, document: Document) -> int:
-        """Put a document in force, unless it is already, and give its version. Raises `PolicyNotAppliedError`."""
+        """Put a document in force, unless it is already, and give its version. Raises `PolicyNotStoredError`."""
         from sallyport_cli.policy.table import PolicyConflictError  # noqa: PLC0415 - only with a policy
 
         for _ in range(_TRIES):
             with _explained(), suppress(PolicyConflictError):
                 return self._table.apply(document, by="sallyport local").version.version
-        raise PolicyNotAppliedError("others put policies in force at the same time")
+        raise PolicyNotStoredError("others put policies in force at the same time")
 
     def version(self) -> int:
-        """Give the version in force, 0 for none. Raises `PolicyNotAppliedError`."""
+        """Give the version in force, 0 for none. Raises `PolicyNotStoredError`."""
         with _explained():
             current = self._table.current()
         return 0 if current is None else current.version.version
@@ -45,13 +45,14 @@ class TableStore:
 @contextmanager
 def _explained() -> Iterator[None]:
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - half a second
+    from botocore.parsers import ResponseParserError  # noqa: PLC0415 - the same
 
     from sallyport_cli.policy.table import PolicyTableError  # noqa: PLC0415 - only with a policy
 
     try:
         yield
-    except (BotoCoreError, ClientError, PolicyTableError) as error:
-        raise PolicyNotAppliedError(f"the emulated AWS: {error}") from None
+    except (BotoCoreError, ClientError, ResponseParserError, PolicyTableError) as error:
+        raise PolicyNotStoredError(f"the emulated AWS: {error}") from None
 
 
 def describe_refresh(parameters: Mapping[str, ParameterValue]) -> str:

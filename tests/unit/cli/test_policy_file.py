@@ -8,7 +8,12 @@ from typing import Any
 
 import pytest
 
-from sallyport_cli.local.policy_file import FollowedPolicy, PolicyNotAppliedError, read_policy_file
+from sallyport_cli.local.policy_file import (
+    FollowedPolicy,
+    PolicyNotAppliedError,
+    PolicyNotStoredError,
+    read_policy_file,
+)
 from sallyport_cli.local.policy_store import describe_refresh
 from sallyport_cli.policy.documents import Document
 
@@ -26,7 +31,7 @@ class Store:
 
     def apply(self, document: Document) -> int:
         if self.failure:
-            raise PolicyNotAppliedError(self.failure)
+            raise PolicyNotStoredError(self.failure)
         if self.texts[-1:] != [document.text]:
             self.texts.append(document.text)
         return len(self.texts)
@@ -191,12 +196,74 @@ def test_a_touch_makes_no_version(play: Play) -> None:
     play(scenario)
 
 
-def test_a_store_that_fails_is_told(play: Play) -> None:
+def test_a_store_that_fails_is_told_once_and_asked_again(play: Play) -> None:
     async def scenario(desk: Desk) -> None:
         await desk.start()
         desk.store.failure = "the emulator is gone"
         desk.write(SECOND)
         assert await desk.look() == [f"the emulator is gone\n{desk.path}: version 1 stays in force"]
+        assert await desk.look() == []
+        desk.write(SECOND)
+        assert await desk.look() == []
+        desk.store.failure = ""
+        assert await desk.look() == [f"{desk.path}: version 2 in force at once"]
+        assert await desk.look() == []
+        assert desk.store.texts == [FIRST, SECOND]
+
+    play(scenario)
+
+
+def test_a_change_that_the_store_did_not_take_is_taken_when_it_is_saved_again(play: Play) -> None:
+    async def scenario(desk: Desk) -> None:
+        await desk.start()
+        desk.store.failure = "the emulator is gone"
+        desk.write(SECOND)
+        await desk.look()
+        desk.store.failure = ""
+        desk.write(SECOND)
+        assert await desk.look() == [f"{desk.path}: version 2 in force at once"]
+
+    play(scenario)
+
+
+def test_a_change_that_was_taken_though_the_answer_was_lost_can_be_taken_back(play: Play) -> None:
+    async def scenario(desk: Desk) -> None:
+        await desk.start()
+        desk.store.failure = "the answer was lost"
+        desk.write(SECOND)
+        await desk.look()
+        desk.store.texts.append(SECOND)
+        desk.store.failure = ""
+        desk.write(FIRST)
+        assert await desk.look() == [f"{desk.path}: version 3 in force at once"]
+        assert desk.store.texts == [FIRST, SECOND, FIRST]
+
+    play(scenario)
+
+
+def test_another_change_that_the_store_does_not_take_is_told_too(play: Play) -> None:
+    async def scenario(desk: Desk) -> None:
+        await desk.start()
+        desk.store.failure = "the emulator is gone"
+        for text in (SECOND, FIRST):
+            desk.write(text)
+            assert await desk.look() == [f"the emulator is gone\n{desk.path}: version 1 stays in force"]
+
+    play(scenario)
+
+
+def test_a_change_that_waits_for_the_store_is_gone_with_its_file(play: Play) -> None:
+    async def scenario(desk: Desk) -> None:
+        await desk.start()
+        desk.store.failure = "the emulator is gone"
+        desk.write(SECOND)
+        await desk.look()
+        desk.path.unlink()
+        assert await desk.look() == [f"{desk.path}: No such file or directory\n{desk.path}: version 1 stays in force"]
+        desk.store.failure = ""
+        assert await desk.look() == []
+        desk.write(SECOND)
+        assert await desk.look() == [f"{desk.path}: version 2 in force at once"]
 
     play(scenario)
 
