@@ -4,32 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from sallyport.identity.api_keys import parse
+from sallyport.identity.api_keys import KeyParts
 from sallyport_cli.docker_bridge import BridgeRelay, bridge_address
 from sallyport_cli.key_items import KeyGrant, store_key
 from sallyport_cli.local.children import Child, ChildError
 from sallyport_cli.local.emulated_data import create_secret, create_tables, emulator_clients, secret_names
 from sallyport_cli.local.guardian import Guardian
-from sallyport_cli.local.policy_file import PolicyNotAppliedError, parse_policy
+from sallyport_cli.local.policy_file import PolicyNotAppliedError, parse_policy, read_bytes
 from sallyport_cli.local.policy_store import TableStore
-from sallyport_cli.local.seed import read_seed
+from sallyport_cli.local.seed import Seed, SeedError, read_example_key, read_seed
 from sallyport_cli.local.stack import Stack, load_stack
 from sallyport_cli.local.template_file import TemplateError
 from sallyport_cli.serving import stop_on_signals
 from sallyport_cli.target import CONFIG_TABLE
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
+    from sallyport_cli.policy.documents import Document
 
 # SAM CLI's value of AWS::StackName in `sam local`.
 SAM_LOCAL_STACK: Final = "local"
+SEED_FILE: Final = "seed.json"
+EXAMPLE_FILE: Final = "example-key.txt"
 EXAMPLE_GRANT: Final = KeyGrant(tenant="acme", name="example", subject="example")
 
 
@@ -49,22 +52,52 @@ def emulator(*, template: Path, port: int, echo_port: int, events: Path, docker:
     """Run the emulated DynamoDB and Secrets Manager and the echo upstream, filled for the events in events/."""
     try:
         stack = load_stack(template, {}, name=SAM_LOCAL_STACK)
-        asyncio.run(_run(stack, port, echo_port, events, docker=docker))
-    except (TemplateError, ChildError, PolicyNotAppliedError) as error:
+        contents = _read_contents(events, echo_port)
+        asyncio.run(_run(stack, contents, (port, echo_port), docker=docker))
+    except (TemplateError, ChildError, SeedError, PolicyNotAppliedError) as error:
         raise click.ClickException(str(error)) from None
 
 
-async def _run(stack: Stack, port: int, echo_port: int, events: Path, *, docker: bool) -> None:
+@dataclass(frozen=True)
+class _Contents:
+    """What the files in `events` say that the emulator is to hold."""
+
+    events: Path
+    seed: Seed
+    policy: Document | None
+    example: KeyParts | None
+
+
+def _read_contents(events: Path, echo_port: int) -> _Contents:
+    """Read the files before anything is started. Raises `SeedError` or `PolicyNotAppliedError`, which name the file."""
+    return _Contents(
+        events,
+        read_seed(events / SEED_FILE),
+        _read_policy(events / "policy.yaml", echo_port),
+        read_example_key(events / EXAMPLE_FILE),
+    )
+
+
+def _read_policy(path: Path, echo_port: int) -> Document | None:
+    """The events' policy, its issuers' keys being where the echo upstream serves them in this run."""
+    if not path.is_file():
+        return None
+    content = read_bytes(path).replace(b"//localhost:9000/", f"//localhost:{echo_port}/".encode())
+    return parse_policy(content, path).document
+
+
+async def _run(stack: Stack, contents: _Contents, ports: tuple[int, int], *, docker: bool) -> None:
+    port, echo_port = ports
     stop = stop_on_signals()
     async with AsyncExitStack() as cleanup:
         guardian = cleanup.enter_context(Guardian())
         moto = await Child.start(["sallyport_cli.local.moto_process", str(port)], guardian)
         cleanup.push_async_callback(moto.stop)
-        echo = await Child.start(_echo_arguments(echo_port, events), guardian)
+        echo = await Child.start(_echo_arguments(echo_port, contents.events), guardian)
         cleanup.push_async_callback(echo.stop)
-        key_id = await asyncio.to_thread(_fill, stack, moto.url, events, echo_port)
+        key_id = await asyncio.to_thread(_fill, stack, moto.url, contents)
         if docker:
-            cleanup.callback(await _open_to_containers((port, echo_port)))
+            cleanup.callback(await _open_to_containers(ports))
         print(f"AWS {moto.url}, upstream {echo.url}/v1, example key: {key_id or 'none'}", file=sys.stderr)
         print(f"ready {moto.url}", flush=True)
         await stop.wait()
@@ -85,7 +118,7 @@ def _echo_arguments(port: int, events: Path) -> list[str]:
     return [*arguments, *(part for path in sorted(events.glob("jwks*.json")) for part in ("--jwks", str(path)))]
 
 
-def _fill(stack: Stack, url: str, events: Path, echo_port: int) -> str | None:
+def _fill(stack: Stack, url: str, contents: _Contents) -> str | None:
     """Tables, secrets, the policy and the example keys, of which the first one's id is returned."""
     dynamodb, secretsmanager = emulator_clients(url, stack.region)
     create_tables(dynamodb, stack)
@@ -95,25 +128,26 @@ def _fill(stack: Stack, url: str, events: Path, echo_port: int) -> str | None:
     if config is None:
         return None
     table = str(config.TableName)
-    seed = read_seed(events / "seed.json")
-    for name, value in seed.secrets.items():
-        create_secret(secretsmanager, f"{stack.name}/{name}", value)
-    for key in seed.keys:
-        key.store(dynamodb, table)
-    _apply_policy(dynamodb, table, events / "policy.yaml", echo_port)
-    return _store_example(dynamodb, table, events / "example-key.txt")
-
-
-def _store_example(dynamodb: DynamoDBClient, table: str, path: Path) -> str | None:
-    parts = parse(path.read_text(encoding="ascii").strip()) if path.is_file() else None
-    if parts is None:
+    with _refusals_of(contents.events / SEED_FILE):
+        for name, value in contents.seed.secrets.items():
+            create_secret(secretsmanager, f"{stack.name}/{name}", value)
+        for key in contents.seed.keys:
+            key.store(dynamodb, table)
+    if contents.policy is not None:
+        TableStore(dynamodb, table).apply(contents.policy)
+    if contents.example is None:
         return None
-    store_key(dynamodb, table, parts.key_id, parts.secret_sha256, EXAMPLE_GRANT)
-    return parts.key_id
+    with _refusals_of(contents.events / EXAMPLE_FILE):
+        store_key(dynamodb, table, contents.example.key_id, contents.example.secret_sha256, EXAMPLE_GRANT)
+    return contents.example.key_id
 
 
-def _apply_policy(dynamodb: DynamoDBClient, table: str, path: Path, echo_port: int) -> None:
-    """Put the events' policy in force, its issuers' keys being where the echo upstream serves them in this run."""
-    if path.is_file():
-        content = path.read_bytes().replace(b"//localhost:9000/", f"//localhost:{echo_port}/".encode())
-        TableStore(dynamodb, table).apply(parse_policy(content, path).document)
+@contextmanager
+def _refusals_of(path: Path) -> Iterator[None]:
+    """Tells what the emulated AWS doesn't take from a file. Raises `SeedError`."""
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - loaded with the clients
+
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        raise SeedError(f"{path}: {error}") from None
