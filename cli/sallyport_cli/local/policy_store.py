@@ -45,13 +45,12 @@ class TableStore:
 @contextmanager
 def _explained() -> Iterator[None]:
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - half a second
-    from botocore.parsers import ResponseParserError  # noqa: PLC0415 - the same
 
     from sallyport_cli.policy.table import PolicyTableError  # noqa: PLC0415 - only with a policy
 
     try:
         yield
-    except (BotoCoreError, ClientError, ResponseParserError, PolicyTableError) as error:
+    except (BotoCoreError, ClientError, PolicyTableError) as error:
         raise PolicyNotStoredError(f"the emulated AWS: {error}") from None
 
 
