@@ -27,7 +27,7 @@ def caller_arn(sts: Any) -> str | None:
 
     try:
         arn = sts.get_caller_identity().get("Arn")
-    except (BotoCoreError, ClientError, ResponseParserError):
+    except (BotoCoreError, ClientError, ResponseParserError, AttributeError, KeyError, TypeError):
         return None
     return str(arn)[:_MAX_LENGTH] if arn else None
 

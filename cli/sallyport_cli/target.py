@@ -52,7 +52,9 @@ class Target:
         """The name of the config table. Raises click's exceptions where it isn't told or can't be found."""
         if self.table is None and self.stack is None and self.is_local:
             return CONFIG_TABLE  # as `sallyport local` and `sallyport emulator` name it
-        if (self.table is None) == (self.stack is None):
+        if self.table is not None and self.stack is not None:
+            raise click.UsageError("--stack finds the table by itself: leave --table out")
+        if self.table is None and self.stack is None:
             raise click.UsageError("give --table or --stack")
         return self.table or self._physical_id(CONFIG_TABLE)
 
@@ -69,10 +71,11 @@ class Target:
         try:
             client = self.client("cloudformation")
             found = client.describe_stack_resource(StackName=self.stack, LogicalResourceId=logical_id)
-        except (BotoCoreError, ClientError, ResponseParserError) as error:
-            reason = "that endpoint has no CloudFormation" if isinstance(error, ResponseParserError) else str(error)
-            raise click.ClickException(f"stack {self.stack}: {reason}") from None
-        return str(found["StackResourceDetail"]["PhysicalResourceId"])
+            return str(found["StackResourceDetail"]["PhysicalResourceId"])
+        except (BotoCoreError, ClientError) as error:
+            raise click.ClickException(f"stack {self.stack}: {error}") from None
+        except (ResponseParserError, AttributeError, KeyError, TypeError):  # an endpoint may be anything at all
+            raise click.ClickException(f"stack {self.stack}: that endpoint has no CloudFormation") from None
 
 
 def target_options[F: Callable[..., Any]](command: F) -> F:

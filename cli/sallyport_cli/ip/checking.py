@@ -16,7 +16,7 @@ from sallyport_cli.ip.rules import Lists, Rule, Sources
 class Caller(NamedTuple):
     """Who would call: from where (IP version and number), and as which tenant and key, empty if that doesn't matter.
 
-    `country` empty: unknown. `key_allow`: the key's own networks.
+    `country` empty: unknown. `key_state`: why the key lets nobody in, empty if it does. `key_allow`: its own networks.
     """
 
     version: int
@@ -24,6 +24,7 @@ class Caller(NamedTuple):
     country: str = ""
     tenant: str = ""
     key_id: str = ""
+    key_state: str = ""
     key_allow: Sequence[str] = ()
 
 
@@ -52,6 +53,8 @@ def _steps(caller: Caller, sources: Sources) -> Iterator[Step]:
     yield _denied("global deny", caller, networks)
     yield _allowed("global allow", caller, networks)
     yield from _countries(caller.country, sources.countries())
+    if caller.key_id:
+        yield _key_state(caller)
     if caller.tenant:
         yield _suspended(caller.tenant, sources)
         tenant = sources.of_tenant(caller.tenant)
@@ -92,6 +95,11 @@ def _countries(country: str, lists: Lists) -> Iterator[Step]:
         if allowed is None
         else Step("countries", "", f"allow {_has(allowed)}", allowed)
     )
+
+
+def _key_state(caller: Caller) -> Step:
+    reason = f"is {caller.key_state}" if caller.key_state else "is active"
+    return Step(f"key {caller.key_id}", "invalid_credentials" if caller.key_state else "", reason)
 
 
 def _suspended(tenant: str, sources: Sources) -> Step:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
+import time
 from collections.abc import Sequence
 
 import click
 
 from sallyport_cli.caller import caller_name
-from sallyport_cli.ip.changes import add_entries, remove_networks
+from sallyport_cli.ip.caveats import caveats, knows_no_country
+from sallyport_cli.ip.changes import AskParameters, add_entries, remove_networks
 from sallyport_cli.ip.checking import Caller, Step, judge
 from sallyport_cli.ip.entries import ListName, read_networks
 from sallyport_cli.ip.options import (
@@ -55,7 +58,7 @@ def allow(
     *, networks: Sequence[str], file: str | None, note: str, yes: bool, parameters: Parameters, target: Target
 ) -> None:
     """Let networks call. Where there was no allow list, everyone else is refused from then on."""
-    _add("allow", _read(networks, file), note, parameters_of(target, parameters) or {}, target, sure=yes)
+    _add("allow", _read(networks, file), note, _asking(target, parameters), target, sure=yes)
 
 
 @ip.command()
@@ -66,7 +69,7 @@ def allow(
 @on_target
 def deny(*, networks: Sequence[str], file: str | None, note: str, yes: bool, target: Target) -> None:
     """Refuse networks, whatever allows them."""
-    _add("deny", _read(networks, file), note, {}, target, sure=yes)
+    _add("deny", _read(networks, file), note, dict, target, sure=yes)
 
 
 @ip.command()
@@ -80,7 +83,7 @@ def remove(
     *, networks: Sequence[str], file: str | None, note: str, yes: bool, parameters: Parameters, target: Target
 ) -> None:
     """Take back what `allow` and `deny` added."""
-    wanted, known = _read(networks, file), parameters_of(target, parameters) or {}
+    wanted, known = _read(networks, file), _asking(target, parameters)
     with policy_table(target) as table:
         author = Author(caller_name(target), _action("remove", wanted), note)
         _show(remove_networks(table, wanted, author, known, sure=yes))
@@ -121,11 +124,9 @@ def check(
     known = parameters_of(target, parameters)
     with policy_table(target) as table:
         sources = sources_of(table.current(), known or {})
-    caller = Caller(*address, country=country, tenant=tenant)
+    caller = Caller(*address, country="" if knows_no_country(sources, known) else country, tenant=tenant)
     steps = judge(_with_key(caller, key_id, target) if key_id else caller, sources)
-    _tell(caller, steps, output)
-    if known is None and not steps[-1].code:
-        click.echo("stack parameters weren't looked at: give --stack, or --parameter", err=True)
+    _tell(caller, steps, list(caveats(sources, known, country)), output)
     if steps[-1].code and exit_code:
         sys.exit(1)
 
@@ -137,16 +138,20 @@ def _read(networks: Sequence[str], file: str | None) -> list[str]:
 
 
 def _add(
-    name: ListName, networks: Sequence[str], note: str, parameters: Parameters, target: Target, *, sure: bool
+    name: ListName, networks: Sequence[str], note: str, parameters: AskParameters, target: Target, *, sure: bool
 ) -> None:
     with policy_table(target) as table:
         author = Author(caller_name(target), _action(name, networks), note)
         _show(add_entries(table, name, networks, author, parameters, sure=sure))
 
 
+def _asking(target: Target, given: Parameters) -> AskParameters:
+    return functools.cache(lambda: parameters_of(target, given) or {})
+
+
 def _action(verb: str, networks: Sequence[str]) -> str:
     more = f" and {len(networks) - 1:,} more" if len(networks) > 1 else ""
-    return f"ip {verb} {networks[0] if networks else 'nothing'}{more}"
+    return f"ip {verb} {networks[0]}{more}"
 
 
 def _show(change: Change) -> None:
@@ -164,11 +169,19 @@ def _with_key(caller: Caller, key_id: str, target: Target) -> Caller:
     tenant = key.text("tenant")
     if caller.tenant not in {"", tenant}:
         raise click.ClickException(f"key {key_id} is of the tenant {tenant}, not of {caller.tenant}")
-    return caller._replace(tenant=tenant, key_id=key_id, key_allow=tuple(key.items("allow") or ()))
+    state = key.state(time.time())
+    return caller._replace(
+        tenant=tenant,
+        key_id=key_id,
+        key_state="" if state in {"active", "rotating"} else state,
+        key_allow=tuple(key.items("allow") or ()),
+    )
 
 
-def _tell(caller: Caller, steps: Sequence[Step], output: str) -> None:
+def _tell(caller: Caller, steps: Sequence[Step], caveats: Sequence[str], output: str) -> None:
     if output == "json":
-        print(json.dumps(as_json(caller, steps)))
+        print(json.dumps(as_json(caller, steps, caveats)))
     else:
         print_steps(caller, steps)
+    for caveat in caveats:
+        click.echo(caveat, err=True)

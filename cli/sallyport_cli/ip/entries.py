@@ -21,10 +21,12 @@ _MAX_SHOWN: Final = 20
 def read_networks(arguments: Sequence[str], file: str | None) -> list[str]:
     """Give the networks of the arguments and of a file: one in a line, `#` begins a comment, `-` is stdin.
 
-    Raises `RefusedError` that names every one that can't be read.
+    Raises `RefusedError` that names every one that can't be read, and where there are none.
     """
     named = [("", text) for text in arguments]
     named += [] if file is None else _lines(file)
+    if not named:
+        raise RefusedError(f"{file}: has no networks")
     problems = [f"{place}{reason}" for place, text in named if (reason := _fault(text))]
     if len(problems) > _MAX_SHOWN:
         problems[_MAX_SHOWN:] = [f"and {len(problems) - _MAX_SHOWN:,} more"]
@@ -66,12 +68,6 @@ def networks_in(entries: Sequence[IpEntry]) -> set[Hashable]:
     return {parse_network(entry.network) for entry in entries}
 
 
-def is_everyone(network: str) -> bool:
-    """Say whether a network is all of IPv4 or all of IPv6."""
-    version, first, last = parse_network(network)
-    return last - first + 1 == 1 << (32 if version == 4 else 128)  # noqa: PLR2004 - IP version
-
-
 def _with_list(rules: IpRules, name: ListName, entries: tuple[IpEntry, ...]) -> IpRules:
     return replace(rules, allow=entries) if name == "allow" else replace(rules, deny=entries)
 
@@ -79,7 +75,7 @@ def _with_list(rules: IpRules, name: ListName, entries: tuple[IpEntry, ...]) -> 
 def _lines(file: str) -> list[tuple[str, str]]:
     try:
         content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        lines = content.decode("utf-8").splitlines()
+        lines = content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n").split("\n")
     except OSError as error:
         raise RefusedError(f"{file}: {error.strerror}") from None
     except UnicodeDecodeError:

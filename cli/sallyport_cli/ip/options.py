@@ -28,7 +28,10 @@ def _read_parameters(_context: click.Context, _parameter: click.Parameter, texts
 
 networks_argument: Final = click.argument("networks", nargs=-1, metavar="NETWORK...")
 file_option: Final = click.option(
-    "--file", type=click.Path(dir_okay=False), metavar="LIST", help="One network in a line, # begins a comment."
+    "--file",
+    type=click.Path(dir_okay=False),
+    metavar="LIST",
+    help="One network in a line, # begins a comment; none is an error.",
 )
 yes_option: Final = click.option("--yes", is_flag=True, help="Even where it changes things for everyone.")
 output_option: Final = click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)

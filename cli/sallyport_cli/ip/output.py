@@ -31,8 +31,8 @@ def print_steps(caller: Caller, steps: Sequence[Step]) -> None:
         print(f"  {'refuses' if step.code else 'passes'}  {_line(step)}")
 
 
-def as_json(caller: Caller, steps: Sequence[Step]) -> dict[str, Any]:
-    """Give the verdict and the steps to it."""
+def as_json(caller: Caller, steps: Sequence[Step], caveats: Sequence[str]) -> dict[str, Any]:
+    """Give the verdict, the steps to it, and what wasn't looked at."""
     return {
         "address": format_address(caller.version, caller.number),
         "allowed": not steps[-1].code,
@@ -47,6 +47,7 @@ def as_json(caller: Caller, steps: Sequence[Step]) -> dict[str, Any]:
             }
             for step in steps
         ],
+        "caveats": list(caveats),
     }
 
 

@@ -14,8 +14,13 @@ from sallyport_cli.policy.operating import read_stored
 from sallyport_cli.policy.table import Applied
 from sallyport_cli.policy.yaml_reading import Path
 
-NETWORK_PARAMETERS: Final = ("IpAllowList", "IpDenyList")
-COUNTRY_PARAMETERS: Final = ("CountryAllowList", "CountryDenyList")
+_CHECKS: Final[Mapping[str, Callable[[str], object]]] = {
+    **dict.fromkeys(("IpAllowList", "IpDenyList", "TrustedProxies"), parse_network),
+    **dict.fromkeys(("CountryAllowList", "CountryDenyList"), check_country),
+    **dict.fromkeys(("OriginSecret", "WebAcl"), str),
+}
+PARAMETERS: Final = tuple(_CHECKS)
+"""Those that say who may call from where."""
 
 type Parameters = Mapping[str, str]
 
@@ -46,15 +51,27 @@ class Sources:
 
     def networks(self) -> Lists:
         """Give the global lists: every deny list counts, a document's allow list replaces the parameter's."""
-        allow = self._document_rules("allow") if self._has_access() else self._parameter_rules("IpAllowList")
+        allow = self._document_rules("allow") if self.has_access() else self._parameter_rules("IpAllowList")
         deny = [*self._parameter_rules("IpDenyList"), *self._document_rules("deny")]
         return Lists([*allow, *_by_command("allow", self.ip.allow)], [*deny, *_by_command("deny", self.ip.deny)])
 
     def countries(self) -> Lists:
         """Give the countries: the document's, or the parameters' where it says nothing of access."""
-        if not self._has_access():
+        if not self.has_access():
             return Lists(self._parameter_rules("CountryAllowList"), self._parameter_rules("CountryDenyList"))
         return Lists(self._document_rules("countries", "allow"), self._document_rules("countries", "deny"))
+
+    def trusts_a_proxy(self) -> bool:
+        """Say whether there is a proxy that tells of callers' countries."""
+        access = None if self.document is None else self.document.policy.access
+        if access is not None:
+            return bool(access.trusted_proxies)
+        return all(self.parameters.get(name, "").strip(" ,") for name in ("TrustedProxies", "OriginSecret"))
+
+    def requires_origin_secret(self) -> bool:
+        """Say whether the document refuses what doesn't come through a trusted proxy."""
+        access = None if self.document is None else self.document.policy.access
+        return access is not None and access.require_origin_secret
 
     def document_counts(self) -> dict[str, int]:
         """Give how many networks the document itself has on each global list."""
@@ -75,7 +92,8 @@ class Sources:
         tenants = (self.document and self.document.policy.tenants) or {}
         return tenant in tenants and tenants[tenant].suspended
 
-    def _has_access(self) -> bool:
+    def has_access(self) -> bool:
+        """Say whether the document's `access` replaces the parameters."""
         return self.document is not None and self.document.policy.access is not None
 
     def _document_rules(self, *names: str) -> list[Rule]:
@@ -95,13 +113,14 @@ def sources_of(applied: Applied | None, parameters: Parameters) -> Sources:
 
 def check_parameters(parameters: Parameters) -> Parameters:
     """Give parameters back. Raises `ValueError` for one that isn't known or that the stack would refuse."""
-    checks: dict[str, Callable[[str], object]] = dict.fromkeys(NETWORK_PARAMETERS, parse_network)
-    checks |= dict.fromkeys(COUNTRY_PARAMETERS, check_country)
     for name, text in parameters.items():
-        if name not in checks:
-            raise ValueError(f"{name} is none of {', '.join(checks)}")
-        for value in filter(None, text.split(",")):
-            checks[name](value.strip())
+        if name not in _CHECKS:
+            raise ValueError(f"{name} is none of {', '.join(_CHECKS)}")
+        try:
+            for value in filter(None, map(str.strip, text.split(","))):
+                _CHECKS[name](value)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
     return parameters
 
 

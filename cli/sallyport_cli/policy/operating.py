@@ -89,7 +89,13 @@ def read_stored(source: Source) -> Document | None:
     Loopback URLs were allowed or not when it was applied. Raises `PolicyFileError` where it was another version of
     Sallyport that took it.
     """
-    return read_document(source.text, source.name, local=True) if source.text else None
+    return _read_again(source.text, source.name) if source.text else None
+
+
+@functools.lru_cache(maxsize=2)
+def _read_again(text: str, name: str) -> Document:
+    """A document of 100,000 networks takes a second to read, and several questions are asked of the one in force."""
+    return read_document(text, name, local=True)
 
 
 def show_differences(lines: Sequence[str]) -> None:
@@ -103,11 +109,12 @@ def show_differences(lines: Sequence[str]) -> None:
 def show_warnings(change: Change) -> None:
     """Tell on stderr what a change does to everyone, as far as both documents can be read."""
     before = Source() if change.source_before is None else change.source_before
-    for warning in warnings_of(_lists(before), _lists(change.source)):
+    for warning in warnings_of(global_lists(before), global_lists(change.source)):
         click.echo(warning, err=True)
 
 
-def _lists(source: Source) -> GlobalLists:
+def global_lists(source: Source) -> GlobalLists:
+    """Give the global lists of what the operator wrote; of a document that this version refuses, nothing."""
     try:
         document = read_stored(source)
     except PolicyFileError:

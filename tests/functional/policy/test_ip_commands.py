@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sallyport_cli.key_items import KeyGrant, create_key
+from sallyport_cli.key_items import KeyGrant, create_key, item_key
 from sallyport_cli.policy.documents import Document, read_document
 from sallyport_cli.policy.table import PolicyTable
 from tests.functional.policy.conftest import Run
@@ -58,8 +58,26 @@ def test_a_document_s_allow_list_is_on_already(run: Run) -> None:
 
 @pytest.mark.parametrize("network", ["0.0.0.0/0", "::/0", "::ffff:0.0.0.0/96"])
 def test_denying_everyone_takes_a_yes(run: Run, network: str) -> None:
-    assert "is everyone" in run("ip", "deny", network).stderr
+    assert "would be denied: nobody with such an address could call; say --yes" in run("ip", "deny", network).stderr
     assert run("ip", "deny", network, "--yes").exit_code == 0
+
+
+def test_denying_everyone_bit_by_bit_takes_a_yes(run: Run) -> None:
+    refused = run("ip", "deny", "0.0.0.0/1", "128.0.0.0/2", "192.0.0.0/2")
+    assert refused.stderr.startswith("all of IPv4 would be denied")
+    run("policy", "apply", "policy.yaml", text="version: 1\naccess: {deny: [0.0.0.0/1]}\n")
+    assert run("ip", "deny", "128.0.0.0/2").exit_code == 0
+    assert run("ip", "deny", "192.0.0.0/2").exit_code == 1
+    warned = run("ip", "deny", "192.0.0.0/2", "--yes")
+    assert warned.stderr == "warning: all of IPv4 is denied: nobody with such an address can call from now on\n"
+    assert run("ip", "deny", "203.0.113.9").stderr == ""
+
+
+def test_an_allow_list_that_is_turned_on_is_warned_of(run: Run) -> None:
+    run("policy", "apply", "policy.yaml", text="version: 1\n")
+    warned = run("ip", "allow", "198.51.100.7", "--yes")
+    assert warned.stderr.startswith("warning: the allow list was empty and isn't any more")
+    assert run("ip", "allow", "198.51.100.8").stderr == ""
 
 
 def test_what_the_document_says_is_changed_there(run: Run) -> None:
@@ -84,6 +102,10 @@ def test_networks_come_from_a_file_too(run: Run) -> None:
     assert refused.stderr.splitlines()[1].startswith("policy.yaml:2: '010.0.0.1': Leading zeros")
     many = "".join(f"10.{i >> 8}.{i & 255}.1\n" for i in range(10_001))
     assert "at most 10,000 entries" in run("ip", "deny", "--file", "policy.yaml", text=many).stderr
+    bom = run("ip", "deny", "--file", "policy.yaml", text="\ufeff192.0.2.77\r\n# none\u2028 192.0.2.78\r\n")
+    assert bom.stdout.startswith("+ ip.deny: 192.0.2.77\nversion ")
+    empty = run("ip", "deny", "--file", "policy.yaml", text="# none\n")
+    assert (empty.exit_code, empty.stderr) == (1, "policy.yaml: has no networks\n")
     assert run("ip", "deny", "--file", "missing").stderr == "missing: No such file or directory\n"
     assert run("ip", "deny").exit_code == 2
 
@@ -129,6 +151,55 @@ def test_check_names_the_rule_that_decides(run: Run) -> None:
         "ip_denied",
         "stack parameter IpDenyList",
     )
+
+
+def test_check_says_what_it_didn_t_look_at(run: Run) -> None:
+    unlooked = "stack parameters weren't looked at: give --stack, or --parameter\n"
+    run("ip", "allow", "198.51.100.7", "--yes")
+    refused = run("ip", "check", "192.0.2.1")
+    assert (refused.stdout.split(":")[0], refused.stderr) == ("192.0.2.1 may not call", unlooked)
+    web_acl = run("ip", "check", "198.51.100.7", "--parameter", "WebAcl=enabled")
+    assert web_acl.stderr.startswith("the web ACL's lists (WafDenyIpv4, WafDenyIpv6)")
+    blanks = run("ip", "check", "192.0.2.1", "--parameter", "IpAllowList=192.0.2.0/24, ,")
+    assert blanks.stdout.splitlines()[0] == "192.0.2.1 may call"
+
+
+def test_check_judges_no_country_that_nobody_tells_of(run: Run) -> None:
+    countries = "countries: {allow: [DE]}"
+    run("policy", "apply", "policy.yaml", text=f"version: 1\naccess: {{{countries}}}\n")
+    refused = run("ip", "check", "192.0.2.1", "--country", "DE", "--parameter", "IpDenyList=")
+    assert "country_denied" in refused.stdout
+    assert refused.stderr == "no proxy is trusted, so no country is known: judged as unknown, not as DE\n"
+    proxies = "trusted_proxies: [192.0.2.0/24], origin_secret: edge, require_origin_secret: true"
+    run("policy", "apply", "policy.yaml", text=f"version: 1\naccess: {{{countries}, {proxies}}}\n")
+    allowed = run("ip", "check", "192.0.2.1", "--country", "DE", "--parameter", "IpDenyList=", "--output", "json")
+    assert json.loads(allowed.stdout)["allowed"]
+    [caveat] = json.loads(allowed.stdout)["caveats"]
+    assert caveat.startswith("only requests through a trusted proxy with the origin secret pass")
+    run("policy", "apply", "policy.yaml", text="version: 1\n")
+    parameters = ("--parameter", "CountryDenyList=DE", "--parameter", "TrustedProxies=192.0.2.0/24")
+    assert run("ip", "check", "192.0.2.1", "--country", "DE", *parameters).stdout.startswith("192.0.2.1 may call")
+    secret = ("--parameter", "OriginSecret=edge")
+    assert "country_denied" in run("ip", "check", "192.0.2.1", "--country", "DE", *parameters, *secret).stdout
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "state"),
+    [
+        ("revoked_at", {"N": "1"}, "revoked"),
+        ("not_after", {"N": "1"}, "expired"),
+        ("allow", {"S": "10.0.0.0/8,garbage"}, "broken"),
+    ],
+)
+def test_a_key_that_lets_nobody_in_refuses(
+    run: Run, emulator: Emulator, attribute: str, value: dict[str, str], state: str
+) -> None:
+    key = create_key(emulator.dynamodb, CONFIG_TABLE, KeyGrant(tenant="acme", name="demo"))
+    item = emulator.dynamodb.get_item(TableName=CONFIG_TABLE, Key=item_key(key.key_id))["Item"]
+    emulator.dynamodb.put_item(TableName=CONFIG_TABLE, Item={**item, attribute: value})
+    refused = run("ip", "check", "192.0.2.1", "--key", key.key_id)
+    told = f"192.0.2.1 may not call: invalid_credentials, key {key.key_id} is {state}"
+    assert refused.stdout.splitlines()[0] == told
 
 
 def test_check_looks_at_a_key_s_own_networks(run: Run, emulator: Emulator) -> None:

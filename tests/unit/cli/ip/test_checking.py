@@ -102,12 +102,19 @@ def test_the_narrowest_rule_of_the_first_list_that_refuses_is_told(address: str,
 class CloudFormation:
     """Tells of one stack."""
 
+    def __init__(self, deny: str = "192.0.2.1") -> None:
+        self._parameters = {"IpDenyList": deny, "LogLevel": "INFO", "CountryDenyList": ""}
+
     def describe_stacks(self, **request: str) -> object:
         assert request == {"StackName": "sallyport"}
-        parameters = {"IpDenyList": "192.0.2.1", "LogLevel": "INFO", "CountryDenyList": ""}
-        listed = [{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()]
+        listed = [{"ParameterKey": name, "ParameterValue": value} for name, value in self._parameters.items()]
         return {"Stacks": [{"Parameters": listed}]}
 
 
 def test_parameters_come_from_the_stack() -> None:
     assert stack_parameters(CloudFormation(), "sallyport") == {"IpDenyList": "192.0.2.1", "CountryDenyList": ""}
+
+
+def test_a_parameter_that_the_functions_couldn_t_read_is_named() -> None:
+    with pytest.raises(ValueError, match=r"^IpDenyList: '10\.0\.0\.1/8': has bits set"):
+        stack_parameters(CloudFormation("10.0.0.1/8"), "sallyport")
