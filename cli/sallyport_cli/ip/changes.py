@@ -11,7 +11,7 @@ import click
 from sallyport_cli.ip.entries import ListName, networks_in, with_entries, without_networks
 from sallyport_cli.ip.rules import Parameters, Sources, sources_of
 from sallyport_cli.policy.documents import Document
-from sallyport_cli.policy.effects import covered_versions
+from sallyport_cli.policy.effects import covered_versions, newly_covered
 from sallyport_cli.policy.ip_rules import NO_IP_RULES, IpEntry, IpRules
 from sallyport_cli.policy.operating import RefusedError, global_lists
 from sallyport_cli.policy.stored import Source
@@ -77,7 +77,7 @@ def _check_addition(
 def _check_not_everyone(networks: Sequence[str], source: Source) -> None:
     """Refuse what leaves nobody of an IP version, by itself or with what is denied already."""
     denied = global_lists(source).deny
-    covered = covered_versions(networks) | (covered_versions((*denied, *networks)) - covered_versions(denied))
+    covered = covered_versions(networks) | newly_covered(denied, (*denied, *networks))
     if covered:
         versions = " and ".join(f"IPv{version}" for version in sorted(covered))
         raise RefusedError(f"all of {versions} would be denied: nobody with such an address could call; {_SURE}")

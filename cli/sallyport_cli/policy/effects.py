@@ -45,13 +45,19 @@ def covered_versions(networks: Iterable[str]) -> set[int]:
     return {version for version, bits in _BITS.items() if _holds_all(version, 1 << bits, ranges)}
 
 
+def newly_covered(before: Iterable[str], after: Iterable[str]) -> set[int]:
+    """Give the IP versions that `after` holds all of and `before` doesn't; a long `before` is mostly not looked at."""
+    covered = covered_versions(after)
+    return covered - covered_versions(before) if covered else covered
+
+
 def _flips(before: GlobalLists, after: GlobalLists) -> Iterator[str]:
     if (after.allow or after.ip_allow) and not (before.allow or before.ip_allow):
         yield "the allow list was empty and isn't any more: only what is listed can call from now on"
     elif after.ip_allow and not after.allow and before.allow:
         others = "" if after.replaces_parameter else " and the stack's IpAllowList"
         yield f"the document allows no networks any more: only what `sallyport ip allow` added{others} can call"
-    for version in sorted(covered_versions(after.deny) - covered_versions(before.deny)):
+    for version in sorted(newly_covered(before.deny, after.deny)):
         yield f"all of IPv{version} is denied: nobody with such an address can call from now on"
 
 

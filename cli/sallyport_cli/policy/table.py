@@ -204,7 +204,10 @@ class PolicyTable:
         if pointer:
             return _Standing(pointer, pointer)
         newest = self._items.history(1)
-        return _Standing(0, newest[0].version if newest else 0)
+        if not newest:
+            return _Standing(0, 0)
+        pointer = self._items.pointer()  # the first version may have come between the two looks
+        return _Standing(pointer, pointer or newest[0].version)
 
     def _source_before(self, standing: _Standing, *, needed: bool) -> Source | None:
         """Give what the operator had written before, None where it can't be read and isn't `needed`."""

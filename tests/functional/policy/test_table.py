@@ -1,6 +1,6 @@
 """Policies in DynamoDB: versions, conflicts, and what is read back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -117,6 +117,24 @@ def test_of_two_at_once_the_later_is_refused(table: PolicyTable, emulator: Emula
             PolicyTable(client, CONFIG_TABLE).apply(document("access: {}"), "late")
         assert in_force(table).version.version == version
         assert in_force(table).version.applied_by == "rival"
+
+
+class LooksEarly:
+    """A client of DynamoDB that somebody else overtakes before its first look at the history."""
+
+    def __init__(self, client: Any, rival: Iterator[object]) -> None:
+        self._client = client
+        self._rival = rival
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "get_paginator":
+            next(self._rival, None)
+        return getattr(self._client, name)
+
+
+def test_the_very_first_version_of_somebody_else_is_no_lost_pointer(table: PolicyTable, emulator: Emulator) -> None:
+    client: Any = LooksEarly(emulator.dynamodb, (table.apply(document(), name) for name in ("rival",)))
+    assert PolicyTable(client, CONFIG_TABLE).change_ip(deny, AUTHOR).version.version == 2
 
 
 def test_an_ip_change_that_was_late_is_made_again(table: PolicyTable, emulator: Emulator) -> None:
