@@ -34,7 +34,7 @@ class Target:
         `config` is botocore's Config, for AWS alone.
         """
         import boto3  # noqa: PLC0415 - half a second that --help needn't cost
-        from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - the same
+        from botocore.exceptions import BotoCoreError, NoRegionError  # noqa: PLC0415 - the same
 
         if self.endpoint_url is not None and self.is_local:
             return emulator_client(service, self.endpoint_url, self.region or "us-east-1")
@@ -45,6 +45,8 @@ class Target:
                 endpoint_url=self.endpoint_url,
                 config=config,
             )
+        except NoRegionError:
+            raise click.ClickException("no region: give --region, or set AWS_REGION") from None
         except (BotoCoreError, ValueError) as error:
             raise click.ClickException(str(error)) from None
 
@@ -78,13 +80,19 @@ class Target:
             raise click.ClickException(f"stack {self.stack}: that endpoint has no CloudFormation") from None
 
 
+def _check_url(_context: click.Context, _parameter: click.Parameter, url: str | None) -> str | None:
+    if url is not None and not url.startswith(("http://", "https://")):
+        raise click.BadParameter("must begin with http:// or https://, as the banner's AWS line does")
+    return url
+
+
 def target_options[F: Callable[..., Any]](command: F) -> F:
     """Adds the options that say where, as the keywords `stack`, `table`, `region` and `endpoint_url`.
 
     `Target(stack, table, region, endpoint_url)` takes them.
     """
     for option in (
-        click.option("--endpoint-url", help="An emulator's URL, instead of AWS."),
+        click.option("--endpoint-url", callback=_check_url, help="An emulator's URL, instead of AWS."),
         click.option("--region", help="[default: the AWS configuration's]"),
         click.option("--stack", help="Name of the stack; its tables are looked up."),
         click.option("--table", help="Name of the config table.  [default, with an emulator: ConfigTable]"),

@@ -6,6 +6,8 @@ import hmac
 import http.client
 import json
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -19,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sallyport_cli.key_items import KeyGrant, create_key
 from sallyport_cli.local.emulated_data import emulator_clients
 from tests.support import issuer
+from tests.support.aws import ROOT
 from tests.support.issuer import AUDIENCE, EC_KEY, OTHER_RSA_KEY, RSA_KEY, SHORT_RSA_KEY, claims, jwk
 from tests.support.local_stack import LocalStack
 from tests.support.servers import Peer, Received, ScriptedServer, serve
@@ -134,11 +137,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         stack = cleanup.enter_context(
             LocalStack(
                 *("--policy", str(policy), "--upstream", f"{upstream.url}/v1", "--verbose"),
+                *("--secret", f"identity/origin={ORIGIN_SECRET}"),
                 *("--parameter", "RequestsPerMinute=100000", "--parameter", "FailedCredentialsPerMinute=100000"),
             )
         )
-        _, secrets = emulator_clients(stack.emulator_url, "us-east-1")
-        secrets.create_secret(Name="sallyport/identity/origin", SecretString=ORIGIN_SECRET)
         yield World(stack, received, first, second)
 
 
@@ -415,6 +417,13 @@ def test_a_policy_that_changes_on_disk_is_in_force_without_a_restart(tmp_path: P
         assert send(stack, key).status == 403
         policy.write_text("version: 1\n")
         wait_for(lambda: send(stack, key).status == 200)
+
+
+def test_a_network_parameter_that_is_none_ends_the_start_with_its_name_and_reason() -> None:
+    command = [sys.executable, "-m", "sallyport_cli.main", "local", "--port", "0", "--parameter"]
+    done = subprocess.run([*command, "IpDenyList=127.0.0.1/8"], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("Error: Parameters.IpDenyList: '127.0.0.1/8': has bits set after its prefix")
 
 
 def wait_for(happened: Any) -> None:

@@ -190,4 +190,4 @@ def _tell_revoked(stored: StoredKey, *, revoked_now: bool) -> None:
     else:
         print(f"{key}: revoked already since {moment(stored.number('revoked_at') or 0)}")
     if stored.text("rotated_to"):
-        click.echo(f"key {stored.text('rotated_to')}, which replaced it, stays in force", err=True)
+        click.echo(f"key {stored.text('rotated_to')}, which replaced it, isn't revoked by this", err=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -16,6 +17,16 @@ from sallyport_cli.local.request_log import Console
 from sallyport_cli.local.session import Options, Session, check
 from sallyport_cli.local.template_file import TemplateError
 from sallyport_cli.serving import listen
+
+_SECRET_NAME = re.compile(r"[A-Za-z0-9_+=.@-]+(/[A-Za-z0-9_+=.@-]+)*")
+
+
+def _parse_secret(text: str) -> tuple[str, str]:
+    """Read `NAME=VALUE`; what was given is never repeated, since it may be the value."""
+    name, equals, value = text.partition("=")
+    if not equals or not value or not _SECRET_NAME.fullmatch(name):
+        raise click.BadParameter("must be NAME=VALUE, NAME such as identity/origin", param_hint="--secret")
+    return name, value
 
 
 @click.command()
@@ -31,6 +42,13 @@ from sallyport_cli.serving import listen
     type=click.Path(path_type=Path),
     help="A policy document; its changes apply while it runs.",
 )
+@click.option(
+    "--secret",
+    "secrets",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A secret of the stack in the embedded Secrets Manager, such as identity/origin=...; repeatable.",
+)
 @click.option("--seed/--no-seed", default=True, show_default=True, help="Make a demo key.")
 @click.option("--region", default="us-east-1", show_default=True, help="The region the stack believes to be in.")
 @click.option("--stack-name", default="sallyport", show_default=True)
@@ -44,6 +62,7 @@ def local(
     parameters: tuple[str, ...],
     upstream: str | None,
     policy: Path | None,
+    secrets: tuple[str, ...],
     seed: bool,
     region: str,
     stack_name: str,
@@ -66,6 +85,7 @@ def local(
             region=region,
             stack_name=stack_name,
             policy=policy,
+            secrets=dict(_parse_secret(text) for text in secrets),
         )
         reading = check(options, os.environ)
         listener = listen(port)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Final, TextIO
 
 _LOUD_LEVELS: Final = frozenset({"WARNING", "ERROR", "CRITICAL", "FATAL"})
-_ESSENTIAL_FIELDS: Final = ("message", "errorMessage", "reason", "location", "requestId", "request_id")
+_ESSENTIAL_FIELDS: Final = ("message", "errorMessage", "reason", "detail", "location", "requestId", "request_id")
+_REFUSALS: Final = frozenset({"unauthorized", "denied"})
 _REMEMBERED_LINES: Final = 40
 
 
@@ -76,6 +77,8 @@ def _loud_text(text: str) -> str | None:
         record = json.loads(text)
     except ValueError:
         return None
+    if isinstance(record, dict) and record.get("decision") in _REFUSALS:
+        return f"{record['decision']}: {record.get('reason', '')}"  # the one place where the reason of a 401 is told
     if not isinstance(record, dict) or (level := str(record.get("level", "")).upper()) not in _LOUD_LEVELS:
         return None
     essence = [str(record[name]) for name in _ESSENTIAL_FIELDS if record.get(name)]

@@ -7,13 +7,14 @@ import secrets
 import socket
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from sallyport.access.networks import NetworkSet
 from sallyport_cli.echo.command import REQUIRED_KEY_VARIABLE
 from sallyport_cli.local.api_gateway import ApiGateway
 from sallyport_cli.local.banner import banner
@@ -33,6 +34,7 @@ from sallyport_cli.local.pool import FunctionPool
 from sallyport_cli.local.request_log import Console
 from sallyport_cli.local.seed import seed_demo_key
 from sallyport_cli.local.stack import Function, Stack, load_stack
+from sallyport_cli.local.template_file import TemplateError
 from sallyport_cli.local.upstream import URL_PARAMETER, UpstreamChoice, choose_upstream
 from sallyport_cli.serving import serve, stop_on_signals
 
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 CONFIG_TABLE: Final = "ConfigTable"
+_NETWORK_PARAMETERS: Final = ("IpAllowList", "IpDenyList", "TrustedProxies")
 _WARMED_AT_START: Final = ("AuthorizerFunction", "ChatCompletionsFunction")
 # Who tries a policy or revokes a key here looks at once whether it worked.
 _LOCAL_DEFAULTS: Final = {REFRESH_PARAMETER: "1", "KeyRevocationSeconds": "1"}
@@ -59,6 +62,7 @@ class Options:
     region: str
     stack_name: str
     policy: Path | None = None
+    secrets: Mapping[str, str] = field(default_factory=dict)
 
 
 def check(options: Options, environment: Mapping[str, str]) -> PolicyReading | None:
@@ -67,8 +71,17 @@ def check(options: Options, environment: Mapping[str, str]) -> PolicyReading | N
     Raises `TemplateError` for a template or parameters that can't be served, `PolicyNotAppliedError` for such a policy.
     """
     choice = choose_upstream(options.upstream, environment, options.parameters, "")
-    _load(options, choice, "http://127.0.0.1:9/v1")
+    _check_networks(_load(options, choice, "http://127.0.0.1:9/v1"))
     return None if options.policy is None else read_policy_file(options.policy)
+
+
+def _check_networks(stack: Stack) -> None:
+    """A pattern can't tell a network with host bits, say; on AWS the authorizer wouldn't start."""
+    for name in _NETWORK_PARAMETERS:
+        try:
+            NetworkSet(item.strip() for item in str(stack.parameters.get(name, "")).split(",") if item.strip())
+        except ValueError as error:
+            raise TemplateError(f"Parameters.{name}", str(error)) from None
 
 
 def _load(options: Options, choice: UpstreamChoice, echo_url: str) -> Stack:
@@ -198,6 +211,8 @@ class Session:
             create_tables(dynamodb, stack)
             for name in secret_names(stack) if choice.key else ():
                 create_secret(secretsmanager, name, choice.key)
+            for name, value in self._options.secrets.items():
+                create_secret(secretsmanager, f"{stack.name}/{name}", value)
             config = stack.tables.get(CONFIG_TABLE)
             if not self._options.seed or config is None:
                 return None

@@ -208,9 +208,13 @@ class ServiceUnavailableError(SallyportError):
 
 
 class SecretUnavailableError(ServiceUnavailableError):
-    """The upstream's credential can't be read."""
+    """The upstream's credential can't be read. `detail` is for the log."""
 
     code = "upstream_secret_unavailable"
+
+    def __init__(self, message: str, detail: str = "") -> None:
+        super().__init__(message)
+        self.detail = detail
 
 
 class DeadlineExceededError(SallyportError):

@@ -54,6 +54,14 @@ def test_the_callers_environment_does_not_reach_the_functions(tmp_path: Path) ->
     assert "sk-secret" not in started.printed
 
 
+@pytest.mark.parametrize("secret", ["hunter2hunter2", "=hunter2hunter2", "identity/a=", "/identity=hunter2hunter2"])
+def test_a_secret_that_is_no_assignment_is_refused_without_repeating_it(tmp_path: Path, secret: str) -> None:
+    with running(tmp_path, "--secret", secret) as started:
+        assert started.finish() == 2
+        assert "--secret" in started.printed
+        assert "hunter2" not in started.printed
+
+
 def test_a_refused_parameter_ends_it_with_the_reason(tmp_path: Path) -> None:
     with running(tmp_path, "--parameter", "Rate=11") as started:
         assert started.finish() == 1

@@ -23,6 +23,14 @@ def test_only_warnings_and_worse_are_shown() -> None:
     assert shown("print", INFO, "[INFO] x", "[ERROR] y", ERROR) == "  F | [ERROR] y\n  F | ERROR m why\n"
 
 
+def test_the_reason_of_a_refusal_is_shown_and_an_allow_is_not() -> None:
+    lines = [
+        json.dumps({"level": "INFO", "message": "authorization", "decision": decision, "reason": reason})
+        for decision, reason in (("allowed", ""), ("unauthorized", "token_expired"), ("denied", "denied_by_list"))
+    ]
+    assert shown(*lines) == "  F | unauthorized: token_expired\n  F | denied: denied_by_list\n"
+
+
 def test_verbose_shows_every_line_as_it_is() -> None:
     assert shown("print", INFO, verbose=True) == f"  F | print\n  F | {INFO}\n"
 

@@ -49,9 +49,11 @@ class CachedSecret:
         try:
             return _fetch(self._client, self._name, "AWSCURRENT")
         except AwsError as error:
-            raise SecretUnavailableError("The upstream's credential can't be read.") from error
+            detail = f"secret {self._name}: {error.code}"
+            raise SecretUnavailableError("The upstream's credential can't be read.", detail) from error
         except ValueError as error:
-            raise SecretUnavailableError("The upstream's credential isn't fit for use.") from error
+            detail = f"secret {self._name}: {error}"
+            raise SecretUnavailableError("The upstream's credential isn't fit for use.", detail) from error
 
 
 class OriginSecretValues:
@@ -68,6 +70,7 @@ class OriginSecretValues:
         self._now_s = now_s
         self._values: tuple[bytes, bytes] = (b"", b"")
         self._read_s = self._tried_s = float("-inf")
+        self._failure = ""
 
     def matches(self, presented: str) -> bool:
         """Compare in constant time with both versions. Raises `SecretUnavailableError` where none can be read."""
@@ -75,7 +78,7 @@ class OriginSecretValues:
         if not _is_within(FRESH_S, self._read_s, now_s):
             self._refresh(now_s, RETRY_S if _is_within(STALE_S, self._read_s, now_s) else RETRY_WITHOUT_S)
         if not _is_within(STALE_S, self._read_s, now_s):
-            raise SecretUnavailableError("The origin secret can't be read.")
+            raise SecretUnavailableError("The origin secret can't be read.", f"secret {self._name}: {self._failure}")
         if self._holds(presented):
             return True
         return self._refresh(now_s, RETRY_S) and self._holds(presented)
@@ -93,7 +96,8 @@ class OriginSecretValues:
         try:
             current = self._fetch_current()
             self._values = (current, self._fetch_previous() or current)
-        except (AwsError, ValueError):
+        except (AwsError, ValueError) as error:
+            self._failure = error.code if isinstance(error, AwsError) else str(error)
             return False
         self._read_s = now_s
         return True

@@ -95,6 +95,7 @@ class Authorizer:
         except Exception as error:
             failure = Failure.of(error)
             line |= {"decision": "failed", "reason": failure.type, "failure_at": failure.location}
+            line["detail"] = getattr(error, "detail", None)
             self._rooms.logger.metric("AuthorizerFailure", 1)
             raise
         finally:

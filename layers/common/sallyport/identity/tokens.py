@@ -14,7 +14,7 @@ from sallyport.identity.credentials import CredentialRefusedError
 from sallyport.identity.principal import Identity
 from sallyport.identity.registered_claims import check_audience, check_issued, read_lifetime
 from sallyport.identity.token_cache import CheckedToken, TokenCache, digest_of
-from sallyport.identity.verification_keys import VerificationKeys
+from sallyport.identity.verification_keys import KeySourceError, VerificationKeys
 from sallyport.policy.rules import MAX_LEEWAY_S, IssuerRules
 
 type KeySourceOf = Callable[[IssuerRules], VerificationKeys]
@@ -83,7 +83,10 @@ class _Issuer:
         """Check the header before any key is asked for, the claims only once the signature is known to be good."""
         algorithm, kid = self._algorithm(token.header), self._kid(token.header)
         self._check_type(token.header)
-        key = self._keys.key_for(kid, algorithm)
+        try:
+            key = self._keys.key_for(kid, algorithm)
+        except KeySourceError as error:
+            raise KeySourceError(f"{self._rules.issuer}: {error}") from error
         if key is None:
             raise CredentialRefusedError("token_key_unknown")
         if not key.verifies(token.signed, token.signature):

@@ -4,7 +4,15 @@ from typing import Any, Protocol
 
 
 class KeySourceError(Exception):
-    """An issuer's keys can't be had, or must not be used. It says nothing about the token: nobody is let in."""
+    """An issuer's keys can't be had, or must not be used. It says nothing about the token: nobody is let in.
+
+    The message is for the log: it holds nothing of a token or a secret.
+    """
+
+    @property
+    def detail(self) -> str:
+        """What the operator should know."""
+        return str(self)
 
 
 class VerificationKey(Protocol):
