@@ -47,11 +47,9 @@ def _compare(old: Any, new: Any, path: Path) -> Iterator[str]:
 
 def _compare_with_nothing(old: Any, new: Any, path: Path) -> Iterator[str]:
     if new is not None:
-        yield from _added(new, path)
-    elif isinstance(old, BaseModel | Mapping):
-        yield f"- {field_name(path)}"
+        yield from _whole("+", new, path)
     elif old is not None:
-        yield f"- {field_name(path)}: {_show(old)}"
+        yield from _whole("-", old, path)
 
 
 def _compare_mappings(old: Mapping[str, Any], new: Mapping[str, Any], path: Path) -> Iterator[str]:
@@ -76,24 +74,24 @@ def _compare_issuers(old: Sequence[Issuer], new: Sequence[Issuer], path: Path) -
         yield from _compare(before.get(issuer.issuer), issuer, (*path, place))
 
 
-def _added(value: Any, path: Path) -> Iterator[str]:
-    """Tell of something new: that it is there, and all in it that isn't as it is by default."""
+def _whole(sign: str, value: Any, path: Path) -> Iterator[str]:
+    """Tell of what is new or gone: itself, and all in it that isn't as it is by default."""
     if isinstance(value, BaseModel):
-        yield f"+ {field_name(path)}"
+        yield f"{sign} {field_name(path)}"
         for name, field in type(value).model_fields.items():
             if getattr(value, name) != field.default:
-                yield from _added(getattr(value, name), (*path, name))
+                yield from _whole(sign, getattr(value, name), (*path, name))
     elif isinstance(value, Mapping):
-        yield f"+ {field_name(path)}"
+        yield f"{sign} {field_name(path)}"
         for name, below in value.items():
-            yield from _added(below, (*path, name))
+            yield from _whole(sign, below, (*path, name))
     elif _are_issuers(value):
         for place, issuer in enumerate(value):
-            yield from _added(issuer, (*path, place))
+            yield from _whole(sign, issuer, (*path, place))
     elif isinstance(value, Sequence) and not isinstance(value, str) and value:
-        yield from (f"+ {field_name(path)}: {item}" for item in value)
+        yield from (f"{sign} {field_name(path)}: {item}" for item in value)
     else:
-        yield f"+ {field_name(path)}: {_show(value)}"
+        yield f"{sign} {field_name(path)}: {_show(value)}"
 
 
 def _fields(model: BaseModel) -> dict[str, Any]:

@@ -29,6 +29,12 @@ def changes(old: str, new: str) -> list[str]:
         ("access: {}", "", ["- access"]),
         ("", "access: {}", ["+ access"]),
         ("tenants: {acme: {}, globex: {}}", "tenants: {globex: {}}", ["- tenants.acme"]),
+        ("access: {deny: [192.0.2.0/24]}", "", ["- access", "- access.deny: 192.0.2.0/24"]),
+        (
+            "tenants: {a: {suspended: true, models: [m]}}",
+            "tenants: {}",
+            ["- tenants.a", "- tenants.a.models: m", "- tenants.a.suspended: true"],
+        ),
         ("tenants: {}", "tenants: {a: {models: []}}", ["+ tenants.a", "+ tenants.a.models: []"]),
         ("tenants: {a: {models: []}}", "tenants: {a: {}}", ["- tenants.a.models: []"]),
         ("tenants: {a: {}}", "tenants: {a: {suspended: true}}", ["~ tenants.a.suspended: false -> true"]),
