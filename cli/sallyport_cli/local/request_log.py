@@ -77,7 +77,7 @@ def _loud_text(text: str) -> str | None:
         record = json.loads(text)
     except ValueError:
         return None
-    if isinstance(record, dict) and record.get("decision") in _REFUSALS:
+    if isinstance(record, dict) and str(record.get("decision")) in _REFUSALS:
         return f"{record['decision']}: {record.get('reason', '')}"  # the one place where the reason of a 401 is told
     if not isinstance(record, dict) or (level := str(record.get("level", "")).upper()) not in _LOUD_LEVELS:
         return None

@@ -57,7 +57,7 @@ def _issuer(issuer: Issuer, default_scopes: Sequence[str] | None) -> dict[str, A
     Where the document names a claim with scopes, a token without it has none: leaving the claim out must give no more.
     """
     scopes = default_scopes if issuer.default_scopes is None else issuer.default_scopes
-    if scopes is None and "scopes" in issuer.claims.model_fields_set:
+    if scopes is None and issuer.claims.scopes is not None:
         scopes = ()
     rules = IssuerRules(
         issuer=issuer.issuer,
@@ -72,7 +72,7 @@ def _issuer(issuer: Issuer, default_scopes: Sequence[str] | None) -> dict[str, A
         tenants=issuer.tenants,
         tenant_claim=issuer.claims.tenant,
         subject_claim=issuer.claims.subject,
-        scopes_claims=issuer.claims.scopes,
+        scopes_claims=("scope",) if issuer.claims.scopes is None else issuer.claims.scopes,
         residency_claim=issuer.claims.residency or "",
         scope_prefix=issuer.scope_prefix or "",
     )

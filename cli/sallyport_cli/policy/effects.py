@@ -57,6 +57,9 @@ def _flips(before: GlobalLists, after: GlobalLists) -> Iterator[str]:
     elif after.ip_allow and not after.allow and before.allow:
         others = "" if after.replaces_parameter else " and the stack's IpAllowList"
         yield f"the document allows no networks any more: only what `sallyport ip allow` added{others} can call"
+    elif (before.allow or before.ip_allow) and not (after.allow or after.ip_allow):
+        others = "" if after.replaces_parameter else ", unless the stack's IpAllowList has networks"
+        yield f"the allow list is empty from now on: everyone who isn't denied can call{others}"
     for version in sorted(newly_covered(before.deny, after.deny)):
         yield f"all of IPv{version} is denied: nobody with such an address can call from now on"
 

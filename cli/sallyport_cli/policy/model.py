@@ -40,7 +40,9 @@ class ClaimNames(_Section):
 
     tenant: kinds.Claim = Field(default="tenant", description="The claim that names the tenant.")
     subject: kinds.Claim = Field(default="sub", description="The claim that names the caller.")
-    scopes: kinds.Claims = Field(default=("scope",), description="A claim with scopes, or several.")
+    scopes: kinds.Claims | None = Field(
+        default=None, description="A claim with scopes, or several; tokens without it have none. Default: scope."
+    )
     residency: kinds.Claim | None = Field(default=None, description="The claim that names zones or regions.")
 
 

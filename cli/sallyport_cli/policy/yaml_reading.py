@@ -19,6 +19,7 @@ MAX_DOCUMENT_BYTES: Final = 8_000_000
 _MAX_DEPTH: Final = 20
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DECEIVING = re.compile("[\u0085\u2028\u2029\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c]")
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _LINE_END = re.compile("\r\n|\r|\n")
 _ESCAPE = re.compile(r"\\(?:(?P<pair>u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|.)", re.DOTALL)
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})", re.ASCII)
@@ -138,6 +139,7 @@ class _Reader:
         _check_plain(event)
         self._lines.note_value(path, _line(event))
         if isinstance(event, yaml.ScalarEvent):
+            _check_readable(event)
             return _scalar(event)
         if len(path) >= _MAX_DEPTH:
             raise YamlError(_line(event), f"is nested more than {_MAX_DEPTH} deep")
@@ -177,6 +179,13 @@ def _check_plain(event: Any) -> None:
         raise YamlError(_line(event), "has a tag; only plain YAML is taken")
 
 
+def _check_readable(event: Any) -> None:
+    """Refuse what an escape has brought in: a terminal that shows the value would obey it."""
+    found = _DECEIVING.search(event.value) or _UNPRINTABLE.search(event.value)
+    if found is not None:
+        raise YamlError(_line(event), f"stands for text with U+{ord(found[0]):04X}, which can't be shown; take it out")
+
+
 def _key(event: Any) -> str:
     """Give a key as it is written: `NO`, `1` and `true` are names here."""
     if not isinstance(event, yaml.ScalarEvent):
@@ -186,6 +195,7 @@ def _key(event: Any) -> str:
         raise YamlError(_line(event), "has a tag; only plain YAML is taken")
     if event.implicit[0] and event.value == "<<":
         raise YamlError(_line(event), "merge keys (<<) aren't taken; write the values out")
+    _check_readable(event)
     return str(event.value)
 
 

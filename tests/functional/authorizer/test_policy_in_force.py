@@ -19,8 +19,10 @@ from tests.functional.authorizer.door import (
     make,
     put_key,
 )
+from tests.support import issuer
 from tests.support.aws import CONFIG_TABLE, Emulator
-from tests.support.servers import refused_url
+from tests.support.events import Context, authorizer_event
+from tests.support.servers import Peer, ScriptedServer, refused_url
 
 ELSEWHERE, OFFICE = "192.0.2.77", "198.51.100.7"
 
@@ -240,6 +242,22 @@ def test_a_revocation_is_in_force_within_its_time(emulator: Emulator, key: NewKe
     clock.now_s += 0.1
     with pytest.raises(InvocationRefused):
         decide(door, bearer(key.text))
+
+
+@pytest.mark.parametrize("remaining_ms", [500, 1000])
+def test_with_no_time_left_nobody_is_asked_and_the_alarm_rings_before_lambda_ends_it(
+    emulator: Emulator, key: NewKey, capsys: pytest.CaptureFixture[str], remaining_ms: int
+) -> None:
+    with ScriptedServer(Peer.wait_closed) as issuer_server:
+        door = make(emulator.url, issuer_server.url + "/jwks.json", SALLYPORT_KEY_REVOCATION_S="0")
+        for credential in (key.text, issuer.token()):
+            context = Context(remaining_ms)
+            with pytest.raises(Exception, match=r"Timeout|no time left") as caught:
+                door(authorizer_event(bearer(credential)), context)
+            context.finish()
+            assert not isinstance(caught.value, InvocationRefused)
+    assert issuer_server.connections == 0
+    assert capsys.readouterr().out.count('"AuthorizerFailure": 1') == 2
 
 
 def test_the_log_names_the_version_that_decided(

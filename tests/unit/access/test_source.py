@@ -74,9 +74,28 @@ def test_from_an_address_that_is_no_trusted_proxy_it_never_counts_even_with_the_
     assert (found.version, found.number, found.country) == (*parse_address(address), "")
 
 
-@pytest.mark.parametrize("values", [["junk", SECRET], [SECRET, "junk"], [f"junk, {SECRET}"], ["a, b", f"c,{SECRET}"]])
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["junk", SECRET],
+        [SECRET, "junk"],
+        [f"junk, {SECRET}"],
+        ["a, b", f"c,{SECRET}"],
+        [SECRET, "1,2,3,4"],
+        [SECRET, *"12345678"],
+    ],
+)
 def test_a_secret_that_a_proxy_adds_beside_a_client_s_header_is_found(values: list[str]) -> None:
     assert read({"x-forwarded-for": [CLIENT, PROXY], "x-origin-verify": values}).address == CLIENT
+
+
+def test_a_secret_may_hold_a_comma() -> None:
+    class WithComma:
+        def matches(self, presented: str) -> bool:
+            return presented == "abc,def 0123456789"
+
+    headers = {"x-forwarded-for": [CLIENT, PROXY], "x-origin-verify": ["junk", "abc,def 0123456789"]}
+    assert SourceReader(PROXIES, WithComma()).read(PROXY, headers).address == CLIENT
 
 
 def test_where_the_secret_is_required_nothing_else_is_let_in() -> None:

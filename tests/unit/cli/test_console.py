@@ -31,6 +31,10 @@ def test_the_reason_of_a_refusal_is_shown_and_an_allow_is_not() -> None:
     assert shown(*lines) == "  F | unauthorized: token_expired\n  F | denied: denied_by_list\n"
 
 
+def test_a_line_of_any_json_is_a_line() -> None:
+    assert shown(json.dumps({"decision": []}), json.dumps([{"decision": {}}]), "1") == ""
+
+
 def test_verbose_shows_every_line_as_it_is() -> None:
     assert shown("print", INFO, verbose=True) == f"  F | print\n  F | {INFO}\n"
 

@@ -10,11 +10,12 @@ from sallyport.identity.jwks import (
     MAX_DOCUMENT_BYTES,
     MAX_KEYS,
     RETRY_S,
+    RETRY_WITHOUT_S,
     STALE_S,
     KeySet,
     read_key_set,
 )
-from sallyport.identity.verification_keys import KeySourceError
+from sallyport.identity.verification_keys import KeySourceError, NoTimeLeftError
 from tests.support.issuer import (
     EC_KEY,
     RSA_KEY,
@@ -54,6 +55,41 @@ def test_keys_are_fetched_once_while_fresh(issuer: FakeSource, keys: KeySet, clo
     clock.now_s += FRESH_S
     keys.key_for("rsa-1", "RS256")
     assert issuer.fetches == 2
+
+
+def test_an_issuer_that_hangs_is_waited_for_once_in_the_interval(clock: Clock) -> None:
+    class Hanging(FakeSource):
+        def fetch(self) -> bytes:
+            clock.now_s += 3
+            return super().fetch()
+
+    issuer = Hanging(None)
+    keys = KeySet(issuer, clock)
+    for _ in range(20):
+        with pytest.raises(KeySourceError):
+            keys.key_for("rsa-1", "RS256")
+    assert issuer.fetches == 1
+    clock.now_s += RETRY_WITHOUT_S
+    issuer.answer = document(jwk(RSA_KEY, "rsa-1"))
+    assert keys.key_for("rsa-1", "RS256") is not None
+    assert issuer.fetches == 2
+
+
+def test_a_fetch_for_which_no_time_was_left_counts_for_nothing(clock: Clock) -> None:
+    class Hurried(FakeSource):
+        left = False
+
+        def fetch(self) -> bytes:
+            if not self.left:
+                raise NoTimeLeftError("no time")
+            return super().fetch()
+
+    issuer = Hurried(document(jwk(RSA_KEY, "rsa-1")))
+    keys = KeySet(issuer, clock)
+    with pytest.raises(KeySourceError):
+        keys.key_for("rsa-1", "RS256")
+    issuer.left = True
+    assert keys.key_for("rsa-1", "RS256") is not None
 
 
 def test_an_unknown_kid_causes_at_most_one_fetch_in_the_interval(

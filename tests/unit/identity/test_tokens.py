@@ -188,6 +188,18 @@ class TestRememberedTokens:
             desk.verifier.verify_known(text, desk.now_s)
         assert refusal(desk, text) == "token_key_unknown"
 
+    def test_an_outage_does_not_make_a_known_token_unknown(self) -> None:
+        desk = Desk()
+        text = token(desk.claims(exp=desk.now_s + 36_000))
+        desk.verify(text)
+        answer, desk.sources[ISSUER].answer = desk.sources[ISSUER].answer, None
+        desk.now_s += 3601
+        with pytest.raises(KeySourceError):
+            desk.verifier.verify_known(text, desk.now_s)
+        desk.sources[ISSUER].answer = answer
+        desk.now_s += 60
+        assert desk.verifier.verify_known(text, desk.now_s) is not None
+
     def test_a_known_token_is_checked_again_when_that_is_due(self) -> None:
         desk = Desk()
         text = token(desk.claims(exp=desk.now_s + 3600))

@@ -13,7 +13,6 @@ SECRET_HEADER = "x-origin-verify"  # noqa: S105 - a header's name
 FORWARDED_HEADER = "x-forwarded-for"
 COUNTRY_HEADER = "cloudfront-viewer-country"
 MAX_HOPS = 64
-MAX_SECRETS = 4
 UNREADABLE_COUNTRY = "?"
 """Two countries, or what can't be one: some proxy let a client's own header pass, so no list can be trusted with it."""
 MAX_FORWARDED_CHARS = 2048
@@ -74,9 +73,11 @@ class SourceReader:
     def _is_trusted_proxy(self, version: int, number: int, headers: Headers) -> bool:
         if self._origin_secret is None or not self._trusted_proxies.contains(version, number):
             return False
-        # A proxy may add its header beside one of the client's; nobody but the proxy knows the secret.
-        presented = ",".join(headers.get(SECRET_HEADER, ())).split(",")[-MAX_SECRETS:]
-        return any(self._origin_secret.matches(value.strip(" \t")) for value in presented if value)
+        # A proxy may add its header beside the client's own, or append to it; nobody but the proxy knows the secret, so
+        # it counts wherever it stands. A secret may hold a comma.
+        values = headers.get(SECRET_HEADER, ())
+        presented = {part.strip(" \t") for value in values for part in (value, *value.split(","))} - {""}
+        return any(self._origin_secret.matches(value) for value in presented)
 
     def _forwarded_for(self, values: Sequence[str]) -> tuple[int, int] | None:
         """Give the rightmost address that is no trusted proxy; each proxy appends its peer, API Gateway last of all.

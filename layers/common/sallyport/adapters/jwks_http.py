@@ -10,7 +10,7 @@ from sallyport.adapters.socket_reader import Wait
 from sallyport.http1 import ResponseError
 from sallyport.identity.jwks import MAX_DOCUMENT_BYTES
 from sallyport.identity.strict_json import read_json
-from sallyport.identity.verification_keys import KeySourceError
+from sallyport.identity.verification_keys import KeySourceError, NoTimeLeftError
 from sallyport.policy.urls import check_published_url, check_url, is_loopback, parse_url
 
 TIMEOUT_S = 3.0
@@ -27,7 +27,7 @@ class HttpKeySource:
 
     def fetch(self) -> bytes:
         """Give the document. Raises `KeySourceError` for anything but a 200 of at most 256 KB within the timeout."""
-        return _get(self._url, within(min(self._timeout_s, self._left_s())))
+        return _get(self._url, _wait(self._timeout_s, self._left_s()))
 
 
 class DiscoveredKeySource:
@@ -54,7 +54,7 @@ class DiscoveredKeySource:
 
     def fetch(self) -> bytes:
         """Give the JWKS document, as `HttpKeySource` does. Raises `KeySourceError`."""
-        wait = within(min(self._timeout_s, self._left_s()))
+        wait = _wait(self._timeout_s, self._left_s())
         return _get(self._read_keys_url(_get(self._url, wait)), wait)
 
     def _read_keys_url(self, document: bytes) -> str:
@@ -73,6 +73,13 @@ class DiscoveredKeySource:
             return check_url(url) if self._loopback_http else check_published_url(url)
         except (ValueError, TypeError) as error:
             raise KeySourceError("the discovery document names a URL that isn't gone to") from error
+
+
+def _wait(timeout_s: float, left_s: float) -> Wait:
+    """Give how long a fetch may wait. Raises `NoTimeLeftError`."""
+    if left_s <= 0:
+        raise NoTimeLeftError("no time left to fetch keys")
+    return within(min(timeout_s, left_s))
 
 
 def _get(url: str, wait: Wait) -> bytes:

@@ -102,7 +102,11 @@ class Authorizer:
             logger = self._rooms.logger
             write = logger.error if line.get("decision") == "failed" else logger.info
             write("authorization", **line, duration_ms=round((time.perf_counter() - begun_s) * 1000, 1))
-            _after_response(context, self._rooms.policy.refresh_early)
+            _after_response(context, self._refresh_policy)
+
+    def _refresh_policy(self) -> None:
+        if self._rooms.deadline.left_s() > 0:
+            self._rooms.policy.refresh_early()
 
     def _answer(self, event: Mapping[str, Any], line: dict[str, Any], context: object) -> dict[str, Any]:
         try:

@@ -6,7 +6,7 @@ from sallyport.access.decision import AccessLists
 from sallyport.access.networks import NetworkSet
 from sallyport.access.source import SourceReader
 from sallyport.identity.principal import Identity
-from sallyport.policy.rules import NO_NETWORKS, DoorRules, TenantRules
+from sallyport.policy.rules import NO_NETWORKS, DoorRules, PackedNetworks, TenantRules
 
 _MAX_REMEMBERED = 1000
 
@@ -34,7 +34,7 @@ class Door:
         api_keys: Verifier | None,
         tokens: Verifier | None,
     ) -> None:
-        """Unpack all lists. Raises `ValueError` for broken ones."""
+        """Unpack the global lists, and look at the tenants'. Raises `ValueError` and others for broken ones."""
         self.rules = rules
         self.sources = sources
         self.api_keys = api_keys
@@ -45,11 +45,16 @@ class Door:
             rules.access.countries_allow,
             rules.access.countries_deny,
         )
-        self._tenant_access = {name: _own_lists(tenant) for name, tenant in rules.tenants.items()}
+        self._tenant_access: dict[str, AccessLists | None] = {}
         self._key_access: dict[tuple[str, ...], AccessLists] = {}
+        for tenant in rules.tenants.values():
+            _check_packed(tenant.allow)
+            _check_packed(tenant.deny)
 
     def tenant_access(self, name: str) -> AccessLists | None:
-        """Give a tenant's own lists, None if it has none."""
+        """Give a tenant's own lists, None if it has none; they are unpacked when first asked for."""
+        if name not in self._tenant_access and (tenant := self.rules.tenants.get(name)) is not None:
+            self._tenant_access[name] = _own_lists(tenant)
         return self._tenant_access.get(name)
 
     def key_access(self, allow: tuple[str, ...]) -> AccessLists:
@@ -61,6 +66,12 @@ class Door:
             lists = AccessLists([NetworkSet(allow)])
             self._key_access[allow] = lists
         return lists
+
+
+def _check_packed(packed: PackedNetworks) -> None:
+    """Raise for what isn't packed networks; what is in them was checked when it was stored, under its hash."""
+    if not isinstance(packed["count"], int) or len(packed["v4"]) % 4 or len(packed["v6"]) % 4:
+        raise ValueError("a tenant's networks are broken")
 
 
 def _own_lists(tenant: TenantRules) -> AccessLists | None:

@@ -7,7 +7,7 @@ from typing import Protocol
 from sallyport.errors import SecretUnavailableError
 from sallyport.identity.verification_keys import AlgorithmKey, KeySourceError
 
-RETRY_S = 3.0
+RETRY_S = 5.0
 """A secret that can't be read is asked for at most once in this time, however many tokens come."""
 _HASH_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
 
@@ -52,7 +52,7 @@ class HmacKeys:
         try:
             return self._secret.read()
         except SecretUnavailableError as error:
-            self._failed_s = now_s
+            self._failed_s = self._now()
             raise KeySourceError(error.detail or "the issuer's secret can't be read") from error
 
     def _make_all(self, secret: bytes) -> dict[str, AlgorithmKey]:

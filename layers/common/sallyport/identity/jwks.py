@@ -6,7 +6,7 @@ from typing import Protocol
 
 from sallyport.identity.jwk import Jwk, fits, is_for_checking, make_key
 from sallyport.identity.strict_json import read_json_without_doubtful_objects
-from sallyport.identity.verification_keys import AlgorithmKey, KeySourceError
+from sallyport.identity.verification_keys import AlgorithmKey, KeySourceError, NoTimeLeftError
 
 FRESH_S = 300.0
 """A key set younger than this is used as it is."""
@@ -14,7 +14,7 @@ STALE_S = 3600.0
 """While the issuer is down a key set is used until it is this old; then nobody is let in by it."""
 RETRY_S = 30.0
 """An unknown `kid`, or an issuer that is down, causes at most one fetch in this time."""
-RETRY_WITHOUT_S = 3.0
+RETRY_WITHOUT_S = 5.0
 """Without keys that may be used nobody gets in, so a fetch is tried again sooner."""
 MAX_KEYS = 64
 MAX_DOCUMENT_BYTES = 262_144
@@ -62,14 +62,16 @@ class KeySet:
         age_s = _age_s(self._fetched_s, now_s)
         wait_s = RETRY_S if age_s < STALE_S else RETRY_WITHOUT_S
         if (age_s >= FRESH_S or kid not in self._keys) and _age_s(self._tried_s, now_s) >= wait_s:
-            self._tried_s = now_s
             try:
                 self._replace(read_key_set(self._source.fetch()))
+            except NoTimeLeftError:
+                raise
             except KeySourceError:
+                self._tried_s = self._now()  # after the wait, or an issuer that hangs would be waited for all the time
                 if age_s >= STALE_S:
                     raise
                 return
-            self._fetched_s = now_s
+            self._tried_s = self._fetched_s = now_s
         elif age_s >= STALE_S:
             raise KeySourceError("the issuer's keys could not be fetched")
 

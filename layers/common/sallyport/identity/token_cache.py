@@ -59,15 +59,20 @@ class TokenCache:
         return digest in self._tokens
 
     def find(self, digest: bytes, now_s: float) -> Identity | None:
-        """Give whose token it is if its check still holds; what doesn't is forgotten. Raises what the keys raise."""
-        checked = self._tokens.pop(digest, None)
+        """Give whose token it is if its check still holds, None if it must be made again. Raises what the keys raise."""
+        checked = self._tokens.get(digest)
         if checked is None or not checked.holds(now_s):
             return None
-        self._tokens[digest] = checked  # at the end: the one used last
+        self._tokens[digest] = self._tokens.pop(digest)  # at the end: the one used last
         return checked.identity
+
+    def forget(self, digest: bytes) -> None:
+        """Forget a token that was refused; one whose issuer is down isn't."""
+        self._tokens.pop(digest, None)
 
     def keep(self, digest: bytes, checked: CheckedToken) -> None:
         """Keep what a check has found."""
+        self._tokens.pop(digest, None)
         if len(self._tokens) >= self._max_tokens:
             del self._tokens[next(iter(self._tokens))]
         self._tokens[digest] = checked

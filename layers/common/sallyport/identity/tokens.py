@@ -47,8 +47,12 @@ class TokenVerifier:
         known = self._cache.find(digest, now_s)
         if known is not None:
             return known
-        compact = read_compact(token)
-        checked = self._issuer_of(compact.claims).check(compact, now_s)
+        try:
+            compact = read_compact(token)
+            checked = self._issuer_of(compact.claims).check(compact, now_s)
+        except CredentialRefusedError:
+            self._cache.forget(digest)
+            raise
         self._cache.keep(digest, checked)
         return checked.identity
 

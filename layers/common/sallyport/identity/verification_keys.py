@@ -15,6 +15,10 @@ class KeySourceError(Exception):
         return str(self)
 
 
+class NoTimeLeftError(KeySourceError):
+    """The invocation has no time left to ask for keys; nobody was asked."""
+
+
 class VerificationKey(Protocol):
     """One key with the one algorithm it is used with."""
 

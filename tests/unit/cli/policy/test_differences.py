@@ -31,6 +31,11 @@ def changes(old: str, new: str) -> list[str]:
         ("tenants: {acme: {}, globex: {}}", "tenants: {globex: {}}", ["- tenants.acme"]),
         ("access: {deny: [192.0.2.0/24]}", "", ["- access", "- access.deny: 192.0.2.0/24"]),
         (
+            "identity: {issuers: [{issuer: https://i, audiences: [a], algorithms: [RS256], claims: {scopes: scope}}]}",
+            "identity: {issuers: [{issuer: https://i, audiences: [a], algorithms: [RS256]}]}",
+            ["- identity.issuers[0].claims.scopes: scope"],
+        ),
+        (
             "tenants: {a: {suspended: true, models: [m]}}",
             "tenants: {}",
             ["- tenants.a", "- tenants.a.models: m", "- tenants.a.suspended: true"],

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from sallyport_cli.policy.yaml_reading import MAX_DOCUMENT_BYTES, YamlError, parse_yaml
 
+DECEIVING = "\u0085\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c"
+TEXT = st.characters(codec="utf-8", exclude_categories=["Cc"], exclude_characters=DECEIVING)
 JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**17), 10**17) | st.text(st.characters(codec="utf-8")),
+    st.none() | st.booleans() | st.integers(-(10**17), 10**17) | st.text(TEXT),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abcNO1", min_size=1), inner, max_size=4),
     max_leaves=20,
 )
@@ -85,12 +87,21 @@ def test_what_isn_t_plain_yaml_is_refused(text: str, line: int | None, reason: s
     assert (refused.value.line, refused.value.reason) == (line, reason)
 
 
-@pytest.mark.parametrize("character", "\u0085\u2028\u2029\u202a\u202e\u2066\u2069\u200e\u200f\u061c")
+@pytest.mark.parametrize("character", DECEIVING)
 def test_what_hides_or_reorders_yaml_in_review_is_refused(character: str) -> None:
     with pytest.raises(YamlError) as refused:
         parse_yaml(f"a: 1\r\n# harmless{character}b: 2\n")
     assert refused.value.line == 2
     assert refused.value.reason.startswith(f"has U+{ord(character):04X}, which can't be seen")
+
+
+@pytest.mark.parametrize("escape", [r"\e[2K", r"\u202e", r"\x07", r"\r", r"\u2028"])
+def test_an_escape_brings_in_nothing_that_a_terminal_obeys(escape: str) -> None:
+    for text in (f'a: 1\nb: "x{escape}y"\n', f'a: 1\n"x{escape}y": 1\n'):
+        with pytest.raises(YamlError) as refused:
+            parse_yaml(text)
+        assert refused.value.line == 2
+        assert refused.value.reason.isprintable()
 
 
 def test_json_may_escape_what_lies_beyond_the_first_plane() -> None:
