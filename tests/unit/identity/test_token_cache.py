@@ -50,7 +50,15 @@ def test_a_kept_token_is_found_for_five_minutes_and_its_key_asked_for_each_time(
         assert found.subject == "alice"
     assert keys.asked == [("k", "RS256")] * 3
     assert cache.find(b"token", NOW_S + MAX_AGE_S) is None
-    assert len(cache) == 0
+    assert cache.knows(b"token")
+
+
+def test_a_token_that_was_refused_is_forgotten() -> None:
+    cache = kept(Keys())
+    cache.forget(b"token")
+    cache.forget(b"another")
+    assert not cache.knows(b"token")
+    assert cache.find(b"token", NOW_S) is None
 
 
 def test_finding_a_token_does_not_prolong_it() -> None:
@@ -59,7 +67,7 @@ def test_finding_a_token_does_not_prolong_it() -> None:
     assert cache.find(b"token", NOW_S + MAX_AGE_S + 1) is None
 
 
-def test_where_the_clock_has_gone_back_a_token_is_forgotten() -> None:
+def test_where_the_clock_has_gone_back_a_token_is_not_found() -> None:
     assert kept(Keys()).find(b"token", NOW_S - 0.001) is None
 
 
@@ -69,7 +77,6 @@ def test_a_token_goes_with_its_key() -> None:
         cache = kept(keys)
         keys.key = key
         assert cache.find(b"token", NOW_S) is None
-        assert len(cache) == 0
 
 
 def test_a_token_whose_keys_cannot_be_asked_for_is_an_error() -> None:
