@@ -59,7 +59,7 @@ class TokenCache:
         return digest in self._tokens
 
     def find(self, digest: bytes, now_s: float) -> Identity | None:
-        """Give whose token it is if its check still holds, None if it must be made again. Raises what the keys raise."""
+        """Give whose token it is if its check still holds, None if it must be made again. Raises as the keys do."""
         checked = self._tokens.get(digest)
         if checked is None or not checked.holds(now_s):
             return None
