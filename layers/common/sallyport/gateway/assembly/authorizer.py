@@ -7,18 +7,14 @@ from typing import Any
 from sallyport.access.networks import NetworkSet
 from sallyport.access.source import SourceReader
 from sallyport.adapters.aws_client import DYNAMODB, SECRETS_MANAGER, AwsClient
-from sallyport.adapters.dynamodb_counters import DynamoDbCounterStore
 from sallyport.adapters.dynamodb_keys import DynamoDbKeyStore, DynamoDbLastUsedStore
 from sallyport.adapters.dynamodb_policy import DynamoDbPolicyStore
 from sallyport.gateway.assembly.environment import Environ, make_aws_client, make_logger
-from sallyport.gateway.authorize import Authorizer, Rooms
+from sallyport.gateway.authorize import Authorizer, Failures, Rooms
 from sallyport.gateway.deadline import Deadline
 from sallyport.gateway.door import Door, Verifier
-from sallyport.gateway.failed_credentials import FailedCredentials
 from sallyport.identity.api_keys import ApiKeyVerifier
 from sallyport.identity.last_used import LastUsed
-from sallyport.limits.memory import MemoryCounterStore
-from sallyport.limits.sliding import SlidingLimiter
 from sallyport.observability.log import LEVELS, Logger
 from sallyport.policy.current import CurrentPolicy
 from sallyport.policy.effective import merge
@@ -53,7 +49,8 @@ def _authorizer(environ: Environ, now: Clock) -> Authorizer:
         DynamoDbLastUsedStore(dynamodb, settings.counters_table),
         lambda error: logger.warning("a key's last use was not noted", reason=type(error).__name__),
     )
-    return Authorizer(Rooms(policy, _failures(settings, dynamodb, logger, now), uses, logger, deadline), now)
+    failures = _LateFailures(lambda: _failures(settings, dynamodb, logger, now))
+    return Authorizer(Rooms(policy, failures, uses, logger, deadline), now)
 
 
 def _policy(
@@ -67,7 +64,32 @@ def _policy(
     return CurrentPolicy(store, build, settings.policy_refresh_s, now=now, tell=tell)
 
 
-def _failures(settings: AuthorizerSettings, dynamodb: AwsClient, logger: Logger, now: Clock) -> FailedCredentials:
+class _LateFailures:
+    """Failed credentials, whose counting is put together for the first one: most processes never see any."""
+
+    __slots__ = ("_made", "_make")
+
+    def __init__(self, make: Callable[[], Failures]) -> None:
+        self._make = make
+        self._made: Failures | None = None
+
+    def refuses(self, version: int, number: int) -> bool:
+        """Refuse nobody before anybody has failed here."""
+        return self._made is not None and self._made.refuses(version, number)
+
+    def count(self, version: int, number: int) -> None:
+        """Count a failure."""
+        if self._made is None:
+            self._made = self._make()
+        self._made.count(version, number)
+
+
+def _failures(settings: AuthorizerSettings, dynamodb: AwsClient, logger: Logger, now: Clock) -> Failures:
+    from sallyport.adapters.dynamodb_counters import DynamoDbCounterStore  # noqa: PLC0415 - see `_LateFailures`
+    from sallyport.gateway.failed_credentials import FailedCredentials  # noqa: PLC0415
+    from sallyport.limits.memory import MemoryCounterStore  # noqa: PLC0415
+    from sallyport.limits.sliding import SlidingLimiter  # noqa: PLC0415
+
     def tell() -> None:
         logger.metric("LimitStoreFailure", 1)
         logger.warning("failed credentials counted in memory: the counters table can't be asked")
