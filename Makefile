@@ -13,7 +13,7 @@ ARCHITECTURE := $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)
 COMPILE := tools/uv pip compile --quiet --universal --generate-hashes --python-version 3.13 --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command "make lock"
 
-.PHONY: help run test lint types build e2e e2e-deploy bench lock pr clean venv-run venv-dev venv-uv validate
+.PHONY: help run test lint types build e2e e2e-deploy bench lock pr clean venv-run venv-dev venv-uv venv-bench validate
 
 help:  ## Show the targets
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)$$/\1\t\2/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "%-12s %s\n", $$1, $$2}'
@@ -48,7 +48,7 @@ e2e: build  ## Run every event of events/ through `sam local invoke` in Docker
 e2e-deploy: venv-dev  ## Deploy the template to an emulated AWS with `sam deploy`, and call it
 	$(BIN)/python -m tests.e2e.deploy.run
 
-bench: venv-dev  ## Measure cold starts, memory and CPU beside an empty function
+bench: venv-bench  ## Measure cold starts, CPU, limits and the estimate of prompts (one with ARGS=limits)
 	$(BIN)/python -m bench $(ARGS)
 
 lock: venv-uv  ## Write the locks anew from pyproject.toml (upgrade with ARGS=--upgrade)
@@ -57,9 +57,11 @@ lock: venv-uv  ## Write the locks anew from pyproject.toml (upgrade with ARGS=--
 	$(COMPILE) $(ARGS) -c requirements/dev.txt pyproject.toml -o layers/common/requirements.txt
 	$(COMPILE) $(ARGS) --group pyproject.toml:uv -o requirements/uv.txt
 	$(COMPILE) $(ARGS) --group pyproject.toml:ministack -o requirements/ministack.txt
+	$(COMPILE) $(ARGS) --group pyproject.toml:bench -o requirements/bench.txt
 
 clean:  ## Remove .venv and everything built
-	rm -rf .venv .aws-sam .sallyport .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf .venv .venv-bench .aws-sam .sallyport .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
 
-venv-run venv-dev venv-uv:
+venv-bench: venv-dev
+venv-run venv-dev venv-uv venv-bench:
 	@tools/venv $(@:venv-%=%)

@@ -42,6 +42,7 @@ def _wanted(project: Mapping[str, object]) -> dict[str, list[Requirement]]:
         "requirements/dev.txt": [*run, *_group(groups, "dev")],
         "requirements/uv.txt": _group(groups, "uv"),
         "requirements/ministack.txt": _group(groups, "ministack"),
+        "requirements/bench.txt": _group(groups, "bench"),
     }
     return {path: [Requirement(text) for text in texts] for path, texts in locks.items()}
 
@@ -76,7 +77,7 @@ def _faults_of(path: str, wanted: list[Requirement]) -> Iterator[str]:
 
 def _disagreements(paths: list[str]) -> Iterator[str]:
     """Two locks that are installed into the same process, or tested for it, must pin the same versions."""
-    together = [path for path in paths if "ministack" not in path]
+    together = [path for path in paths if not re.search("ministack|bench", path)]
     pins = {path: _pins(path) for path in together}
     for name in sorted({name for each in pins.values() for name in each}):
         versions = {path: each[name] for path, each in pins.items() if name in each}

@@ -34,7 +34,8 @@ _OWN: Final = frozenset({
 class KeyGrant:
     """Whose key it is and what it may do. Times are in epoch seconds; what is empty or None is left to the stack.
 
-    `allow`: networks that it may be used from, none: any. `created_by`: who issued it.
+    `limits`: its own beside `requests_per_minute`, as `policy.limit_texts` writes them. `allow`: networks that it may
+    be used from, none: any. `created_by`: who issued it.
     """
 
     tenant: str
@@ -44,6 +45,7 @@ class KeyGrant:
     models: Sequence[str] = ()
     residency: Sequence[str] = ()
     requests_per_minute: int | None = None
+    limits: Sequence[str] = ()
     not_after: int | None = None
     allow: Sequence[str] = ()
     created_by: str = ""
@@ -103,6 +105,7 @@ def key_item(key_id: str, secret_sha256: str, grant: KeyGrant, created_at: int) 
         "scopes": grant.scopes,
         "models": ",".join(grant.models),
         "residency": ",".join(grant.residency),
+        "limits": ",".join(grant.limits),
         "allow": ",".join(grant.allow),
         "created_by": grant.created_by,
     }

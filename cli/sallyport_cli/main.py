@@ -15,6 +15,8 @@ _COMMANDS: Final = {
     "keys": "sallyport_cli.keys:keys",
     "policy": "sallyport_cli.policy.commands:policy",
     "ip": "sallyport_cli.ip.commands:ip",
+    "limits": "sallyport_cli.limits.commands:limits",
+    "usage": "sallyport_cli.usage.commands:usage",
 }
 
 

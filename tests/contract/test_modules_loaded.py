@@ -26,6 +26,7 @@ ISSUER = {
 }
 ROUTER = {
     "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+    "SALLYPORT_CONFIG_TABLE": "config",
     "SALLYPORT_COUNTERS_TABLE": "counters",
     "SALLYPORT_REQUESTS_PER_MINUTE": "60",
     "SALLYPORT_UPSTREAM_BASE_URL": "https://api.openai.com/v1",

@@ -16,11 +16,11 @@ class Context:
     aws_request_id = REQUEST_ID
 
     def __init__(self, remaining_ms: int = 60_000) -> None:
-        self._remaining_ms = remaining_ms
+        self.remaining_ms = remaining_ms
         self._tasks: list[Callable[[], None]] = []
 
     def get_remaining_time_in_millis(self) -> int:
-        return self._remaining_ms
+        return self.remaining_ms
 
     def after_response(self, task: Callable[[], None]) -> None:
         self._tasks.append(task)

@@ -18,6 +18,10 @@ _AUTHORIZERS_ITEMS = {
     "dynamodb:GetItem": ["key#*", "policy", "policy#*"],
     "dynamodb:UpdateItem": ["failure#*", "used#*"],
 }
+_ROUTERS_ITEMS = {
+    "dynamodb:GetItem": ["policy", "policy#*"],
+    "dynamodb:UpdateItem": ["limit#*", "usage#*"],
+}
 
 
 def _function(name: str) -> dict[str, Any]:
@@ -32,6 +36,11 @@ def _statements(role: str) -> list[dict[str, Any]]:
 def _actions(statement: dict[str, Any]) -> list[str]:
     action = statement["Action"]
     return [action] if isinstance(action, str) else action
+
+
+def _keys(statement: dict[str, Any]) -> list[str]:
+    keys: list[str] = statement.get("Condition", {}).get("ForAllValues:StringLike", {}).get("dynamodb:LeadingKeys", [])
+    return keys
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -92,7 +101,7 @@ def test_role_reaches_only_its_own_items_and_secrets(role: str) -> None:
         else:
             assert statement["Resource"]["Fn::GetAtt"] == [_TABLES[action], "Arn"]
             keys = statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
-            assert keys == (_AUTHORIZERS_ITEMS[action] if authorizer else ["limit#*"])
+            assert keys == (_AUTHORIZERS_ITEMS if authorizer else _ROUTERS_ITEMS)[action]
 
 
 @pytest.mark.parametrize(
@@ -120,8 +129,18 @@ def test_doors_cannot_write_config(name: str) -> None:
 
 
 def test_only_the_authorizer_reads_keys() -> None:
-    readers = [role for role in ROLES if any("dynamodb:GetItem" in _actions(each) for each in _statements(role))]
+    readers = [role for role in ROLES if any("key#*" in _keys(each) for each in _statements(role))]
     assert readers == ["AuthorizerRole"]
+
+
+def test_every_function_that_needs_the_policy_reads_it_and_no_other() -> None:
+    readers = [role for role in ROLES if any("policy" in _keys(each) for each in _statements(role))]
+    assert readers == ["AuthorizerRole", "ChatCompletionsRole", "EmbeddingsRole", "ModelsRole"]
+
+
+def test_only_the_routes_to_an_upstream_write_limits() -> None:
+    writers = [role for role in ROLES if any("limit#*" in _keys(each) for each in _statements(role))]
+    assert writers == ["ChatCompletionsRole", "EmbeddingsRole"]
 
 
 def test_only_the_account_role_has_a_managed_policy() -> None:
@@ -155,7 +174,9 @@ def test_one_layer_per_architecture() -> None:
     assert built == {("IsArm", "arm64"), ("IsX86", "x86_64")}
 
 
-@pytest.mark.parametrize("metric", ["AuthorizerFailure", "PolicyRefreshFailure"])
+@pytest.mark.parametrize(
+    "metric", ["AuthorizerFailure", "PolicyRefreshFailure", "LimitStoreFailure", "SettlementFailure"]
+)
 def test_what_callers_cannot_tell_raises_an_alarm(metric: str) -> None:
     alarms = {alarm["MetricName"]: alarm for alarm in resources("AWS::CloudWatch::Alarm").values()}
     alarm = alarms[metric]

@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from sallyport.policy.parameters import read_authorizer_settings, read_plain_settings, read_router_settings
+from sallyport.policy.limit_parameters import LimitSettings
+from sallyport.policy.parameters import (
+    read_authorizer_settings,
+    read_models_settings,
+    read_plain_settings,
+    read_router_settings,
+)
 from sallyport.policy.rules import SCOPES
 from sallyport_cli.local.stack import load_stack
 from sallyport_cli.local.template_file import TemplateError
@@ -157,8 +163,11 @@ def test_functions_understand_every_default() -> None:
         router = read_router_settings(environments[name])
         assert router.upstream.region in authorizer.default_residency
         assert router.upstream.secret == "sallyport/openai"
-    for name in ("ModelsFunction", "HealthzFunction", "UnmatchedFunction"):
-        assert read_plain_settings(environments[name]).models == ()
+        assert router.limits == LimitSettings(requests_per_minute=60)
+        assert (router.stream_usage, router.policy_refresh_s) == (True, 10)
+    assert read_models_settings(environments["ModelsFunction"]).models == ()
+    for name in ("HealthzFunction", "UnmatchedFunction"):
+        assert read_plain_settings(environments[name]).log_level == 20
 
 
 def test_functions_get_what_is_set() -> None:
@@ -183,6 +192,14 @@ def test_functions_get_what_is_set() -> None:
             "UpstreamIdleTimeoutSeconds": "7",
             "Models": "gpt-4o,gpt-4o-mini",
             "RequestsPerMinute": "5",
+            "TokensPerMinute": "1000000000",
+            "ConcurrentRequests": "4",
+            "TenantRequestsPerMinute": "6",
+            "TenantTokensPerMinute": "7",
+            "IpRequestsPerMinute": "8",
+            "LimitStoreFailure": "deny",
+            "MaxOutputTokens": "100",
+            "StreamUsage": "disabled",
             "LogLevel": "ERROR",
         }
     )
@@ -197,8 +214,9 @@ def test_functions_get_what_is_set() -> None:
     assert authorizer.failed_credentials_per_minute == 7
     router = read_router_settings(environments["ChatCompletionsFunction"])
     assert (router.upstream.secret, router.upstream.idle_timeout_s) == ("", 7)
-    assert (router.requests_per_minute, router.log_level) == (5, 40)
-    assert router.models == read_plain_settings(environments["ModelsFunction"]).models == ("gpt-4o", "gpt-4o-mini")
+    assert router.limits == LimitSettings(5, 1_000_000_000, 4, 6, 7, 8, "deny", 100)
+    assert (router.stream_usage, router.policy_refresh_s, router.log_level) == (False, 1, 40)
+    assert router.models == read_models_settings(environments["ModelsFunction"]).models == ("gpt-4o", "gpt-4o-mini")
 
 
 def test_an_issuer_without_a_jwks_url_is_asked_where_its_keys_are() -> None:
@@ -228,9 +246,10 @@ def test_rules_explain_themselves() -> None:
         assert all(assertion["AssertDescription"].endswith(".") for assertion in rule["Assertions"])
 
 
-def test_authorizers_environment_fits_at_its_longest() -> None:
+@pytest.mark.parametrize("name", sorted(resources("AWS::Lambda::Function")))
+def test_environment_fits_at_its_longest(name: str) -> None:
     """Lambda measures the variables as JSON, and refuses more than 4 KB when it is too late."""
-    environment = resources("AWS::Lambda::Function")["AuthorizerFunction"]["Environment"]["Variables"]
+    environment = resources("AWS::Lambda::Function")[name]["Environment"]["Variables"]
     longest = {name: _longest(value) for name, value in environment.items()}
     assert len(json.dumps(longest, separators=(",", ":"))) <= LAMBDA_MAX_ENVIRONMENT_BYTES
 
@@ -239,6 +258,10 @@ def _longest(value: Any) -> str:
     """The longest text that a variable may come to hold. A table is named after the stack, itself and 13 characters."""
     if isinstance(value, str):
         return value
+    if "Fn::If" in value:
+        return max(map(_longest, value["Fn::If"][1:]), key=len)
+    if "Fn::Sub" in value:
+        return re.sub(r"\$\{([^}]*)\}", lambda name: _longest({"Ref": name[1]}), value["Fn::Sub"])
     name = value["Ref"]
     stack = "s" * STACK_NAME_LENGTH
     if name not in PARAMETERS:

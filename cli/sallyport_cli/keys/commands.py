@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import click
 
+from sallyport.policy.limit_rules import LimitRule
 from sallyport_cli.caller import caller_name
 from sallyport_cli.key_items import ALL_SCOPES, KeyGrant
 from sallyport_cli.keys import options
@@ -45,7 +46,15 @@ def keys() -> None:
     callback=reads(options.read_residency),
     help="Regions its data may reach.  [default: the tenant's or the stack's]",
 )
-@click.option("--requests-per-minute", type=click.IntRange(1, 1_000_000), help="[default: the stack's]")
+@click.option("--requests-per-minute", type=click.IntRange(1, 1_000_000), help="[default: the policy's or the stack's]")
+@click.option(
+    "--limit",
+    "limits",
+    multiple=True,
+    metavar="UNIT=AMOUNT/WINDOW",
+    callback=options.read_limits,
+    help="Its own limit, such as tokens=50000/1m, usd=20/month, concurrent=4; several times.  [default: as above]",
+)
 @click.option(
     "--allow",
     default="",
@@ -70,11 +79,13 @@ def create(
     models: Sequence[str],
     residency: Sequence[str],
     requests_per_minute: int | None,
+    limits: Sequence[LimitRule],
     allow: Sequence[str],
     expires_in: Expiry | None,
     output: str,
 ) -> None:
     """Issue a key. It is shown once: only a hash of it is stored."""
+    requests_per_minute, texts = options.stored_limits(requests_per_minute, limits)
     table, now_s = _table(target), int(time.time())
     grant = KeyGrant(
         tenant=tenant,
@@ -84,12 +95,15 @@ def create(
         models=models,
         residency=residency,
         requests_per_minute=requests_per_minute,
+        limits=texts,
         not_after=expires_in(now_s) if expires_in else None,
         allow=allow,
         created_by=caller_name(target),
     )
     key, item = table.create(grant, now_s)
     print_new_key(key.text, StoredKey.of(item), now_s, output)
+    if any(rule.unit == "usd" for rule in limits):
+        click.echo("warning: money is counted by the prices in the policy's models; see `sallyport policy`", err=True)
 
 
 @keys.command("list")

@@ -14,6 +14,8 @@ import click
 from sallyport.access.networks import NetworkSet
 from sallyport.identity.api_keys import MAX_MODELS_LENGTH, MAX_RESIDENCY_LENGTH, parse
 from sallyport.identity.principal import NO_MODEL, is_tenant, parse_regions
+from sallyport.policy.limit_rules import LimitRule
+from sallyport.policy.limit_texts import MINUTE, check_key_limits, limit_text, parse_limit, per_minute
 from sallyport.policy.rules import SCOPES
 from sallyport_cli.target import Target, target_options
 
@@ -137,6 +139,31 @@ def read_networks(text: str) -> list[str]:
     if len(networks) > MAX_NETWORKS:
         raise ValueError(f"at most {MAX_NETWORKS} networks")
     return networks
+
+
+def read_limits(_context: click.Context, _parameter: click.Parameter, texts: Sequence[str]) -> tuple[LimitRule, ...]:
+    """The callback of an option that gives one limit each time, `UNIT=AMOUNT/WINDOW`."""
+    rules = []
+    for text in texts:
+        try:
+            rules.append(parse_limit(text))
+        except ValueError as error:
+            raise click.BadParameter(f"{text!r}: {error}") from None
+    return tuple(rules)
+
+
+def stored_limits(requests_per_minute: int | None, limits: Sequence[LimitRule]) -> tuple[int | None, list[str]]:
+    """Requests per minute, which have an attribute of their own, and the texts of the other limits.
+
+    Raises click's exception where they don't go together.
+    """
+    rates = [] if requests_per_minute is None else [per_minute(requests_per_minute)]
+    try:
+        rules = check_key_limits((*rates, *limits))
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="'--limit'") from None
+    rate = next((rule.limit for rule in rules if (rule.unit, rule.window) == ("requests", MINUTE)), None)
+    return rate, [limit_text(rule) for rule in rules if (rule.unit, rule.window) != ("requests", MINUTE)]
 
 
 def read_expiry(text: str) -> Expiry:

@@ -10,7 +10,7 @@ import click
 
 from sallyport_cli.keys.stored import StoredKey, day, moment
 
-_HEADINGS: Final = ("ID", "TENANT", "NAME", "SCOPES", "MODELS", "STATE", "LAST USED", "CREATED")
+_HEADINGS: Final = ("ID", "TENANT", "NAME", "SCOPES", "MODELS", "LIMITS", "STATE", "LAST USED", "CREATED")
 _WIDEST: Final = 40
 
 
@@ -53,6 +53,7 @@ def _row(key: StoredKey, now_s: float) -> Sequence[str]:
         key.text("name") or "-",
         key.text("scopes") or "-",
         _short(key.text("models") or "all"),
+        _short(",".join(key.limits()) or "-"),
         key.state_in_words(now_s),
         key.last_used or "-",
         day(key.number("created_at")),

@@ -43,6 +43,11 @@ class StoredKey:
         """A comma-separated list, None where there is none."""
         return [part.strip() for part in self.text(name).split(",")] if self.text(name) else None
 
+    def limits(self) -> list[str]:
+        """Its own limits, such as `tokens=50000/1m`; requests per minute have an attribute of their own."""
+        rate = self.number("requests_per_minute")
+        return [*([] if rate is None else [f"requests={rate}/1m"]), *(self.items("limits") or [])]
+
     def number(self, name: str) -> int | None:
         """A number, None where there is none."""
         value = self.attributes.get(name)
@@ -80,6 +85,7 @@ class StoredKey:
             "residency": self.items("residency"),
             "allow": self.items("allow") or [],
             "requests_per_minute": self.number("requests_per_minute"),
+            "limits": self.limits(),
             "state": self.state(now_s),
             "created": iso(self.number("created_at")),
             "created_by": self.text("created_by") or None,

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 # All that a list shows. The hash isn't among them: it needn't leave the table.
 _SHOWN: Final = (
-    "pk", "tenant", "name", "subject", "scopes", "models", "residency", "allow", "requests_per_minute", "created_at",
-    "created_by", "not_after", "revoked_at", "revoked_by", "family", "rotated_from", "rotated_to",
+    "pk", "tenant", "name", "subject", "scopes", "models", "residency", "allow", "requests_per_minute", "limits",
+    "created_at", "created_by", "not_after", "revoked_at", "revoked_by", "family", "rotated_from", "rotated_to",
 )  # fmt: skip
 
 type StoredItem = Mapping[str, Any]

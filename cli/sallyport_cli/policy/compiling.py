@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sallyport.access.networks import NetworkSet
-from sallyport.policy.effective import FORMAT
+from sallyport.policy.effective import FORMAT, LIMITS_FORMAT
+from sallyport.policy.router_rules import rule_as_json
 from sallyport.policy.rules import IssuerRules
 from sallyport_cli.policy.documents import Document
 from sallyport_cli.policy.ip_rules import NO_IP_RULES, IpRules
+from sallyport_cli.policy.limits import Limit, Model, TenantLimit, rules_of
 from sallyport_cli.policy.model import Access, Identity, Issuer, Residency, Tenant, Zones, regions_of
 
 _WELL_KNOWN = "/.well-known/openid-configuration"
@@ -18,7 +20,8 @@ _WELL_KNOWN = "/.well-known/openid-configuration"
 
 def compile_policy(document: Document | None, ip: IpRules = NO_IP_RULES) -> str:
     """Give the compiled policy: canonical JSON in ASCII. Without a document it holds the `ip` entries alone."""
-    return canonical({"format": FORMAT, "ip": ip.packed(), **({} if document is None else _sections(document))})
+    sections = {} if document is None else _sections(document)
+    return canonical({"format": _format(sections), "ip": ip.packed(), **sections})
 
 
 def with_ip_rules(compiled: str, ip: IpRules) -> str:
@@ -31,6 +34,12 @@ def canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
+def _format(sections: Mapping[str, Any]) -> int:
+    """Give the oldest format that says all of it, so that functions of before take what they can read whole."""
+    has_own = any("limits" in tenant for tenant in sections.get("tenants", {}).values())
+    return LIMITS_FORMAT if has_own or "limits" in sections or "models" in sections else FORMAT
+
+
 def _sections(document: Document) -> dict[str, Any]:
     policy = document.policy
     zones: Zones = policy.residency.zones if policy.residency else {}
@@ -41,6 +50,10 @@ def _sections(document: Document) -> dict[str, Any]:
         sections["access"] = _access(policy.access)
     if policy.residency is not None:
         sections["residency"] = _residency(policy.residency)
+    if policy.limits is not None:
+        sections["limits"] = list(_limits(policy.limits).values())
+    if policy.models is not None:
+        sections["models"] = {name: _model(model) for name, model in policy.models.items()}
     if policy.tenants is not None:
         sections["tenants"] = {name: _tenant(tenant, zones) for name, tenant in policy.tenants.items()}
     return sections
@@ -106,8 +119,19 @@ def _residency(residency: Residency) -> dict[str, Any]:
     return compiled
 
 
+def _limits(limits: Sequence[Limit | TenantLimit]) -> dict[str, dict[str, Any] | None]:
+    """Give the rules by name, None for one that is lifted."""
+    return {name: None if rule is None else rule_as_json(rule) for name, rule in rules_of(limits).items()}
+
+
+def _model(model: Model) -> dict[str, Any]:
+    rules = model.as_rules()
+    return {**rules._asdict(), "price": None if rules.price is None else rules.price._asdict()}
+
+
 def _tenant(tenant: Tenant, zones: Zones) -> dict[str, Any]:
-    return {
+    own = {"limits": _limits(tenant.limits)} if tenant.limits else {}
+    return own | {
         "residency": None if tenant.residency is None else regions_of(tenant.residency, zones),
         "models": tenant.models,
         "allow": NetworkSet(tenant.allow).pack(),

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Final
 
 from pydantic import BaseModel
 
 from sallyport.access.networks import parse_network
 from sallyport_cli.policy.ip_rules import IpRules
+from sallyport_cli.policy.limit_types import decimal_text
+from sallyport_cli.policy.limit_words import describe_rule
+from sallyport_cli.policy.limits import Limit, TenantLimit, rules_of
 from sallyport_cli.policy.model import Issuer, Policy
 from sallyport_cli.policy.problems import field_name
 from sallyport_cli.policy.yaml_reading import Path
@@ -39,10 +43,18 @@ def _compare(old: Any, new: Any, path: Path) -> Iterator[str]:
     elif isinstance(new, Mapping):
         yield from _compare_mappings(old, new, path)
     elif isinstance(new, Sequence) and not isinstance(new, str):
-        compare = _compare_issuers if _are_issuers(old) or _are_issuers(new) else _compare_lists
-        yield from compare(old, new, path)
+        yield from _compare_entries(old, new, path)
     elif old != new:
         yield f"~ {field_name(path)}: {_show(old)} -> {_show(new)}"
+
+
+def _compare_entries(old: Sequence[Any], new: Sequence[Any], path: Path) -> Iterator[str]:
+    if _are_limits(old) or _are_limits(new):
+        yield from _compare_mappings(_limits_in_words(old), _limits_in_words(new), path)
+    elif _are_issuers(old) or _are_issuers(new):
+        yield from _compare_issuers(old, new, path)
+    else:
+        yield from _compare_lists(old, new, path)
 
 
 def _compare_with_nothing(old: Any, new: Any, path: Path) -> Iterator[str]:
@@ -85,6 +97,8 @@ def _whole(sign: str, value: Any, path: Path) -> Iterator[str]:
         yield f"{sign} {field_name(path)}"
         for name, below in value.items():
             yield from _whole(sign, below, (*path, name))
+    elif _are_limits(value):
+        yield from _compare_mappings(*_as_sides(sign, _limits_in_words(value)), path)
     elif _are_issuers(value):
         for place, issuer in enumerate(value):
             yield from _whole(sign, issuer, (*path, place))
@@ -102,6 +116,19 @@ def _are_issuers(value: Any) -> bool:
     return isinstance(value, Sequence) and bool(value) and isinstance(value[0], Issuer)
 
 
+def _are_limits(value: Any) -> bool:
+    return isinstance(value, Sequence) and bool(value) and isinstance(value[0], Limit | TenantLimit)
+
+
+def _limits_in_words(limits: Sequence[Limit | TenantLimit]) -> dict[str, str]:
+    """Give limits by name: where they stand in their list means nothing."""
+    return {name: describe_rule(rule) for name, rule in rules_of(limits).items()}
+
+
+def _as_sides(sign: str, value: Mapping[str, str]) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    return ({}, value) if sign == "+" else (value, {})
+
+
 def _meaning(item: str) -> Hashable:
     """What makes two entries the same: of networks the addresses, of all else the text."""
     try:
@@ -115,4 +142,4 @@ def _show(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(value) or "[]"
-    return str(value)
+    return decimal_text(value) if isinstance(value, Decimal) else str(value)

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from sallyport_cli.policy.field_types import Surroundings
+from sallyport_cli.policy.limit_checks import limit_warnings
 from sallyport_cli.policy.model import Identity, Policy
 from sallyport_cli.policy.problems import Problem, field_name, in_lines, read_problems
 from sallyport_cli.policy.schema import policy_schema
@@ -97,6 +98,8 @@ def _warnings(policy: Policy, lines: Lines) -> Iterator[Problem]:
         effect = "everyone is refused" if access.countries.allow else "nobody is refused by it"
         reason = f"warning: without trusted_proxies and origin_secret no country is known, so {effect}"
         yield Problem(lines.of_key(("access", "countries")), "access.countries", reason)
+    for path, reason in limit_warnings(policy):
+        yield Problem(lines.of_value(path), field_name(path), reason)
 
 
 def _unbound_issuers(identity: Identity, lines: Lines) -> Iterator[Problem]:

@@ -12,6 +12,8 @@ from sallyport.gateway.door import Door
 from sallyport.identity.tokens import TokenVerifier
 from sallyport.identity.verification_keys import VerificationKey
 from sallyport.policy.effective import merge
+from sallyport.policy.limit_rules import RouterRules
+from sallyport.policy.router_rules import merge_router
 from sallyport.policy.rules import AccessRules, DoorRules
 
 _NO_PARAMETERS: Final = DoorRules(
@@ -24,6 +26,7 @@ _NO_PARAMETERS: Final = DoorRules(
     default_residency=(),
     tenants={},
 )
+_NO_LIMITS: Final = RouterRules(version=0, limits=(), tenant_limits={}, models=None)
 
 
 class _NoKeys:
@@ -41,6 +44,7 @@ def check_loadable(compiled: str) -> None:
         raise ValueError(f"compiled it has {len(compiled):,} characters; a function loads at most {most:,}")
     try:
         rules = merge(_NO_PARAMETERS, json.loads(compiled), 1)
+        merge_router(_NO_LIMITS, json.loads(compiled), 1)
         sources = SourceReader(NetworkSet.unpack(rules.access.trusted_proxies), None)
         Door(rules, sources, api_keys=None, tokens=TokenVerifier(rules.issuers, lambda _: _NoKeys(), rules.zones))
     except Exception as error:

@@ -5,37 +5,35 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from sallyport.access.networks import parse_network
 from sallyport.identity.api_keys import MAX_RESIDENCY_LENGTH
 from sallyport.policy.rules import HMAC_ALGORITHMS, MAX_LEEWAY_S
 from sallyport_cli.policy import field_types as kinds
+from sallyport_cli.policy.limit_checks import limit_problems
+from sallyport_cli.policy.limits import Limit, Model, TenantLimit
 from sallyport_cli.policy.problems import at
+from sallyport_cli.policy.sections import Section
 from sallyport_cli.policy.yaml_reading import Path
 
 MAX_ISSUERS: Final = 20
 MAX_TENANTS: Final = 10_000
 MAX_ZONES: Final = 100
+MAX_MODELS_ON_OFFER: Final = 1000
 
 
 type Zones = Mapping[str, Sequence[str]]
 """The regions of zones, by name."""
 
 
-class _Section(BaseModel):
-    """Nothing is converted, nothing unknown is passed over."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class ApiKeys(_Section):
+class ApiKeys(Section):
     """API keys as credentials."""
 
     enabled: bool = Field(default=True, description="Whether API keys are taken.")
 
 
-class ClaimNames(_Section):
+class ClaimNames(Section):
     """Which claims say what. A name that begins with / is a JSON Pointer into the claims."""
 
     tenant: kinds.Claim = Field(default="tenant", description="The claim that names the tenant.")
@@ -46,7 +44,7 @@ class ClaimNames(_Section):
     residency: kinds.Claim | None = Field(default=None, description="The claim that names zones or regions.")
 
 
-class Issuer(_Section):
+class Issuer(Section):
     """One issuer of JWTs: where its keys are, and what its tokens may say."""
 
     issuer: kinds.Url = Field(description="Exactly the `iss` claim.")
@@ -93,7 +91,7 @@ class Issuer(_Section):
         return problems
 
 
-class Identity(_Section):
+class Identity(Section):
     """Who is calling. Where this section is, it replaces the stack parameters for JWTs and API keys."""
 
     api_keys: ApiKeys = Field(default=ApiKeys(), description="API keys as credentials.")
@@ -117,14 +115,14 @@ class Identity(_Section):
         return self
 
 
-class CountryLists(_Section):
+class CountryLists(Section):
     """Countries by ISO 3166-1 alpha-2, as CloudFront tells them."""
 
     allow: kinds.Countries = Field(default=(), description="Those that may call. Empty: all.")
     deny: kinds.Countries = Field(default=(), description="Those that may not.")
 
 
-class Access(_Section):
+class Access(Section):
     """From where. Where this section is, it replaces the stack parameters, but for what IpDenyList denies."""
 
     allow: kinds.Networks = Field(default=(), description="Networks that may call. Empty: all.")
@@ -151,14 +149,14 @@ class Access(_Section):
         return self
 
 
-class Residency(_Section):
+class Residency(Section):
     """Where data may go. A zone is a name for some regions."""
 
     zones: dict[kinds.ZoneName, kinds.Regions] = Field(default={}, max_length=MAX_ZONES, description="Zones, by name.")
     default: kinds.Residency | None = Field(default=None, description="A zone or regions, where nothing else is said.")
 
 
-class Tenant(_Section):
+class Tenant(Section):
     """What is in force for one tenant."""
 
     residency: kinds.Residency | None = Field(default=None, description="A zone or regions, instead of the default.")
@@ -166,31 +164,43 @@ class Tenant(_Section):
     allow: kinds.TenantNetworks = Field(default=(), description="Networks it may call from. Empty: all.")
     deny: kinds.TenantNetworks = Field(default=(), description="Networks it may not call from.")
     suspended: bool = Field(default=False, description="Whether all of its calls are refused.")
+    limits: Annotated[tuple[TenantLimit, ...], Field(strict=False)] = Field(
+        default=(), description="Its own limits, instead of the general ones of their names or beside the others."
+    )
 
 
-class Policy(_Section):
+class Policy(Section):
     """A Sallyport policy document."""
 
     version: kinds.Version = Field(description="Of the document's form.")
     identity: Identity | None = Field(default=None, description="Who is calling.")
     access: Access | None = Field(default=None, description="From where.")
     residency: Residency | None = Field(default=None, description="Where data may go.")
+    limits: Annotated[tuple[Limit, ...], Field(strict=False)] | None = Field(
+        default=None, description="How much. Where this section is, it replaces the stack parameters' limits."
+    )
+    models: dict[kinds.Model, Model] | None = Field(
+        default=None, min_length=1, max_length=MAX_MODELS_ON_OFFER, description="The models on offer, by name."
+    )
     tenants: dict[kinds.TenantName, Tenant] | None = Field(
         default=None, max_length=MAX_TENANTS, description="What is in force for each tenant, by name."
     )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        problems = [*self._residency_problems(), *limit_problems(self)]
+        if problems:
+            raise at(*problems)
+        return self
+
+    def _residency_problems(self) -> list[tuple[Path, str]]:
         """Refuse residencies that wouldn't fit into what the first door tells the second."""
         zones: Zones = self.residency.zones if self.residency else {}
-        problems = [
+        return [
             (path, f"has {length:,} characters of regions, with its zones resolved; at most {MAX_RESIDENCY_LENGTH:,}")
             for path, names in self._residencies()
             if (length := len(",".join(regions_of(names, zones)))) > MAX_RESIDENCY_LENGTH
         ]
-        if problems:
-            raise at(*problems)
-        return self
 
     def _residencies(self) -> Iterator[tuple[Path, Sequence[str]]]:
         if self.residency is not None:

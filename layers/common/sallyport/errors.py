@@ -5,6 +5,7 @@ SallyportError
 │   ├── InvalidJsonError            400  invalid_json
 │   ├── SchemaViolationError        400  invalid_request
 │   ├── RequestTooLargeError        413  request_too_large
+│   ├── RequestOverLimitError       413  request_over_limit
 │   └── UnsupportedMediaTypeError   415  unsupported_media_type
 ├── PermissionRefusedError          403  the caller may not do this
 │   ├── InsufficientScopeError      403  insufficient_scope
@@ -14,6 +15,7 @@ SallyportError
 │   └── ModelNotFoundError          404  model_not_found
 ├── MethodNotAllowedError           405  method_not_allowed
 ├── RateLimitExceededError          429  rate_limit_exceeded
+│   └── QuotaExceededError          429  insufficient_quota
 ├── UpstreamError                   502  upstream_error
 │   ├── UpstreamUnreachableError    502  upstream_unreachable
 │   ├── UpstreamInvalidResponseError 502 upstream_invalid_response
@@ -23,7 +25,8 @@ SallyportError
 │   ├── UpstreamUnavailableError    503  upstream_unavailable
 │   └── UpstreamTimeoutError        504  upstream_timeout
 ├── ServiceUnavailableError         503  service_unavailable
-│   └── SecretUnavailableError      503  upstream_secret_unavailable
+│   ├── SecretUnavailableError      503  upstream_secret_unavailable
+│   └── LimitsUnavailableError      503  limits_unavailable
 ├── DeadlineExceededError           504  gateway_timeout
 └── InternalError                   500  internal_error
 
@@ -33,22 +36,27 @@ clients: it never repeats a value of the request, a credential or another except
 
 from collections.abc import Mapping
 
+NO_RETRY = {"x-should-retry": "false"}
+"""Where repeating can't help: OpenAI's and Anthropic's SDKs heed it."""
+
 
 class SallyportError(Exception):
     """A failure with a stable `code`, an HTTP `status`, and a message that is safe to show to the client.
 
-    `kind` is the error type in OpenAI's vocabulary. `param` names the field at fault, `headers` go on the answer.
+    `kind` is the error type in OpenAI's vocabulary. `param` names the field at fault, `headers` go on the answer,
+    after `own_headers`, which all of its class have.
     """
 
     code: str = "internal_error"
     status: int = 500
     kind: str = "api_error"
+    own_headers: Mapping[str, str] = {}
 
     def __init__(self, message: str, *, param: str | None = None, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.param = param
-        self.headers = dict(headers or {})
+        self.headers = {**self.own_headers, **(headers or {})}
 
 
 class InternalError(SallyportError):
@@ -78,6 +86,14 @@ class RequestTooLargeError(RequestError):
 
     code = "request_too_large"
     status = 413
+
+
+class RequestOverLimitError(RequestError):
+    """The request alone costs more than a limit allows in a whole window: it can't be admitted as it is."""
+
+    code = "request_over_limit"
+    status = 413
+    own_headers = NO_RETRY
 
 
 class UnsupportedMediaTypeError(RequestError):
@@ -141,6 +157,14 @@ class RateLimitExceededError(SallyportError):
     code = "rate_limit_exceeded"
     status = 429
     kind = "rate_limit_error"
+
+
+class QuotaExceededError(RateLimitExceededError):
+    """A budget is used up; that takes longer than an SDK would wait."""
+
+    code = "insufficient_quota"
+    kind = "insufficient_quota"
+    own_headers = NO_RETRY
 
 
 class UpstreamError(SallyportError):
@@ -215,6 +239,12 @@ class SecretUnavailableError(ServiceUnavailableError):
     def __init__(self, message: str, detail: str = "") -> None:
         super().__init__(message)
         self.detail = detail
+
+
+class LimitsUnavailableError(ServiceUnavailableError):
+    """The counters of a limit that must hold can't be asked."""
+
+    code = "limits_unavailable"
 
 
 class DeadlineExceededError(SallyportError):

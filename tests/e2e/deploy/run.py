@@ -1,4 +1,4 @@
-"""`make e2e-deploy`: sam build and sam deploy into ministack, then calls through the deployed API.
+"""`make e2e-deploy`: sam build and sam deploy into ministack, then calls through the deployed API, then contention.
 
 What is deployed is template.yaml less one property: ministack can't call a function for a stream. Its OpenAPI importer
 reads neither methods of ANY nor gateway responses, so a 401 is looked at for its status alone, and the 404 is that of
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.e2e.deploy.contention import check_contention
 from tests.e2e.deploy.ministack import ROOT, Ministack, make_environment
 
 STACK = "sallyport-e2e"
@@ -47,7 +48,7 @@ def main() -> int:
         _deploy(aws)
         outputs = _outputs(aws)
         key, api_id = _create_key(aws, "acme"), _api_id(outputs["ApiUrl"])
-        return _report([*_check(aws, api_id, key), *_check_policy(aws, api_id)])
+        return _report([*_check(aws, api_id, key), *_check_policy(aws, api_id), *check_contention(aws.url)])
 
 
 def _deploy(aws: Ministack) -> None:

@@ -47,14 +47,16 @@ def test_a_good_key_is_allowed_on_the_whole_api(emulator: Emulator, key: NewKey,
         "models": "",
         "residency": "us-east-1",
         "limits": "{}",
+        "source_ip": "198.51.100.7",
     }
 
 
 def test_a_key_s_own_limits_models_and_residency_are_in_the_context(emulator: Emulator, key: NewKey) -> None:
-    own = put_key(emulator, models={"S": "gpt-a,gpt-b"}, residency={"S": "eu-west-1"}, requests_per_minute={"N": "7"})
+    limits = {"requests_per_minute": {"N": "7"}, "limits": {"S": "usd=20/month"}}
+    own = put_key(emulator, models={"S": "gpt-a,gpt-b"}, residency={"S": "eu-west-1"}, **limits)
     context = decide(make(emulator.url), bearer(own.text))["context"]
     assert (context["models"], context["residency"]) == ("gpt-a,gpt-b", "eu-west-1")
-    assert json.loads(context["limits"]) == {"requests_per_minute": 7}
+    assert json.loads(context["limits"]) == {"requests_per_minute": 7, "rules": ["requests=7/1m", "usd=20/month"]}
 
 
 def test_a_good_jwt_is_allowed(emulator: Emulator, jwks: ScriptedServer) -> None:

@@ -186,7 +186,8 @@ def test_where_the_origin_secret_is_required_nobody_goes_round_the_proxy(emulato
     access = "{trusted_proxies: [192.0.2.0/24], origin_secret: required, require_origin_secret: true}"
     apply_policy(emulator, f"version: 1\naccess: {access}\n")
     door, proof = make(emulator.url), {"x-origin-verify": "0123456789abcdef0123", "X-Forwarded-For": OFFICE}
-    assert effect(decide(door, {**bearer(key.text), **proof}, source_ip=ELSEWHERE)) == "Allow"
+    answer = decide(door, {**bearer(key.text), **proof}, source_ip=ELSEWHERE)
+    assert (effect(answer), answer["context"]["source_ip"]) == ("Allow", OFFICE), "what limits by address count"
     assert code(decide(door, bearer(key.text), source_ip=ELSEWHERE)) == "ip_denied"
     assert code(decide(door, {**bearer(key.text), **proof}, source_ip=OFFICE)) == "ip_denied"
 
@@ -201,6 +202,7 @@ def test_where_the_origin_secret_is_required_nobody_goes_round_the_proxy(emulato
         '{"format": 1, "ip": {"allow": {"count": 0, "v4": "", "v6": ""}, "deny": {"count": 0, "v4": "", "v6": ""}}, '
         '"tenants": {"acme": {"residency": null, "models": null, "allow": null, "deny": null, "suspended": false}}}',
         '{"format": 2}',
+        '{"format": 3, "ip": {"allow": {"count": 0, "v4": "", "v6": ""}, "deny": {"count": 0, "v4": "", "v6": ""}}}',
     ],
 )
 def test_a_whole_but_senseless_policy_leaves_the_last_good_one(emulator: Emulator, key: NewKey, text: str) -> None:

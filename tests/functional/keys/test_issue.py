@@ -7,6 +7,7 @@ import time
 import pytest
 
 from sallyport.identity.api_keys import KEY_PATTERN, parse
+from sallyport.policy.limit_texts import parse_limits, per_minute
 from tests.functional.keys.command import Keys
 
 
@@ -32,8 +33,24 @@ def test_a_key_is_what_the_first_door_admits(keys: Keys) -> None:
     identity = keys.identity(made["key"])
     assert (identity.tenant, identity.subject, identity.scopes) == ("acme", "ci@acme", ("models", "chat"))
     assert (identity.models, identity.residency) == (("gpt-4o", "org/model:1"), ("eu-central-1", "eu-west-1"))
-    assert identity.requests_per_minute == 7
+    assert identity.limits == (per_minute(7),)
     assert identity.allow == ("198.51.100.0/24", "2001:db8::/32", "192.0.2.1")
+
+
+def test_a_key_may_have_limits_of_its_own(keys: Keys) -> None:
+    made = keys.create("--limit=tokens=50000/60s", "--limit=requests=10/1m", "--limit=usd=0.50/month")
+    assert made["limits"] == ["requests=10/1m", "tokens=50000/1m", "usd=0.5/month"]
+    assert made["requests_per_minute"] == 10
+    assert keys.item(made["key_id"])["limits"] == {"S": "tokens=50000/1m,usd=0.5/month"}
+    assert keys.identity(made["key"]).limits == parse_limits("requests=10/1m,tokens=50000/1m,usd=0.5/month")
+    assert "requests=10/1m,tokens=50000/1m,usd=0.5..  active" in keys.text("list")
+    assert "requests=10/1m, tokens=50000/1m, usd=0.5/month" in keys.text("show", made["key_id"])
+
+
+def test_a_budget_is_counted_by_prices_and_the_operator_is_told(keys: Keys) -> None:
+    created = ("create", "--tenant=acme", "--name=app")
+    assert "prices in the policy's models" in keys.run(*created, "--limit", "usd=20/month").stderr
+    assert "prices" not in keys.run(*created, "--limit", "tokens=20/1m").stderr
 
 
 def test_the_json_tells_all_but_the_hash(keys: Keys) -> None:
@@ -72,6 +89,11 @@ def test_a_key_ends_in_so_many_days_or_at_the_begin_of_a_day(keys: Keys) -> None
         (["--residency", "europe"], "isn't an AWS region"),
         (["--subject", "a b"], "isn't"),
         (["--requests-per-minute", "0"], "not in the range"),
+        (["--limit", "tokens=many/1m"], "'tokens=many/1m': an amount of tokens is a whole number"),
+        (["--limit", "concurrent=51"], "at most 50"),
+        (["--limit", "tokens=1/1m", "--limit", "tokens=2/60s"], "two limits of the same unit and window"),
+        (["--limit", "requests=9/1m", "--requests-per-minute", "9"], "two limits of the same unit and window"),
+        ([f"--limit=requests=1/{seconds}s" for seconds in range(61, 72)], "at most 10 limits"),
         (["--expires-in", "soon"], "90d, 12h, 30m or 2027-01-31"),
         (["--expires-in", "0d"], "90d, 12h, 30m or 2027-01-31"),
         (["--expires-in", "2020-01-31"], "2020-01-31 has begun already"),

@@ -32,7 +32,7 @@ def test_a_list_has_a_line_for_each_key(keys: Keys) -> None:
     header, line = keys.text("list").splitlines()
     assert header.split("  ")[0] == "ID"
     today = time.strftime("%Y-%m-%d", time.gmtime())
-    assert line.split() == [made["key_id"], "acme", "app", "chat", "gpt-4o", "active", "2027-01-15", today]
+    assert line.split() == [made["key_id"], "acme", "app", "chat", "gpt-4o", "-", "active", "2027-01-15", today]
 
 
 def test_an_empty_list_is_a_header_or_an_empty_array(keys: Keys) -> None:

@@ -20,6 +20,7 @@ GRANT = (
     "--models=gpt-4o",
     "--residency=eu-central-1",
     "--requests-per-minute=9",
+    "--limit=usd=20/month",
     "--allow=192.0.2.0/24",
     "--scopes=chat",
 )

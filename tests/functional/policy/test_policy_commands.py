@@ -5,10 +5,14 @@ import json
 import pytest
 from jsonschema import Draft202012Validator
 
+from sallyport.adapters.aws_client import DYNAMODB, AwsClient
+from sallyport.adapters.dynamodb_policy import DynamoDbPolicyStore
+from sallyport.policy.limit_rules import Price, RouterRules
+from sallyport.policy.router_rules import merge_router
 from sallyport_cli.policy.stored import POINTER_KEY
 from sallyport_cli.policy.table import PolicyTable
 from tests.functional.policy.conftest import Run
-from tests.support.aws import CONFIG_TABLE, Emulator
+from tests.support.aws import CONFIG_TABLE, LOCAL_AWS, Emulator
 from tests.support.servers import refused_url
 
 FIRST = "# ours\nversion: 1\naccess: {deny: [203.0.113.0/24]}  # noisy\n"
@@ -48,6 +52,33 @@ def test_loopback_urls_are_for_local_mode(run: Run) -> None:
     assert run("policy", "validate", "policy.yaml", text=text, target=False).exit_code == 1
     assert run("policy", "validate", "policy.yaml", "--local", target=False).exit_code == 0
     assert run("policy", "apply", "policy.yaml").exit_code == 0
+
+
+LIMITS = """\
+version: 1
+limits: [{scope: tenant, unit: usd, limit: 0.1, window: month, match: {models: gpt-4o}}]
+models: {gpt-4o: {max_output_tokens: 16384, price: {input: 2.5, output: 10}}, free: {max_output_tokens: 9}}
+tenants: {acme: {limits: [{scope: tenant, unit: usd, window: month, limit: none}]}}
+"""
+
+
+def test_limits_that_are_applied_reach_the_routers(run: Run, emulator: Emulator) -> None:
+    applied = run("policy", "apply", "policy.yaml", text=LIMITS)
+    assert "+ limits.tenant-usd-month: $0.1 in a month for each tenant, of the models gpt-4o\n" in applied.stdout
+    store = DynamoDbPolicyStore(AwsClient(DYNAMODB, {**LOCAL_AWS, "AWS_ENDPOINT_URL": emulator.url}), CONFIG_TABLE)
+    pointer = store.read_pointer()
+    assert pointer is not None
+    compiled = json.loads(store.read_compiled(pointer))
+    rules = merge_router(RouterRules(0, (), {}, None), compiled, pointer.version)
+    assert [(rule.name, rule.limit) for rule in rules.limits] == [("tenant-usd-month", 100_000_000)]
+    assert rules.tenant_limits == {"acme": {"tenant-usd-month": None}}
+    assert rules.models is not None
+    assert rules.models["gpt-4o"].price == Price(2_500_000, 10_000_000, 2_500_000)
+    changed = run("policy", "diff", "policy.yaml", text=LIMITS.replace("limit: 0.1", "limit: 2"))
+    assert changed.stdout == (
+        "~ limits.tenant-usd-month: $0.1 in a month for each tenant, of the models gpt-4o -> "
+        "$2 in a month for each tenant, of the models gpt-4o\n"
+    )
 
 
 def test_apply_shows_what_it_changes(run: Run) -> None:

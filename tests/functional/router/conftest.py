@@ -1,6 +1,7 @@
 """The chat route with its upstream and its store."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -28,8 +29,9 @@ def make(store: Emulator) -> Iterator[MakeGateway]:
     upstream = Upstream()
     with ScriptedServer(upstream) as server:
 
-        def start(**changes: str) -> Gateway:
-            return Gateway(provider_route(CHAT_COMPLETIONS)(environ(store, server.url, **changes)), upstream)
+        def start(now: Callable[[], float] = time.time, **changes: str) -> Gateway:
+            route = provider_route(CHAT_COMPLETIONS, now)(environ(store, server.url, **changes))
+            return Gateway(route, upstream)
 
         yield start
 

@@ -6,8 +6,11 @@ from typing import Any, NamedTuple
 
 from sallyport.errors import SallyportError
 from sallyport.gateway.provider_route import ProviderRoute
+from sallyport.policy.limit_rules import Window, counter_id
 from sallyport.runtime.streaming import StreamedResponse
-from tests.support.aws import COUNTERS_TABLE, LOCAL_AWS, Emulator
+from sallyport_cli.policy.documents import read_document
+from sallyport_cli.policy.table import PolicyTable
+from tests.support.aws import CONFIG_TABLE, COUNTERS_TABLE, LOCAL_AWS, Emulator
 from tests.support.events import Context, proxy_event
 from tests.support.servers import Peer, Received
 
@@ -16,6 +19,13 @@ ANSWER = b'{"id": "chatcmpl-1", "choices": []}'
 EVENTS = [b'data: {"n": 1}\n\n', b'data: {"n": 2}\n\n', b"data: [DONE]\n\n"]
 UPSTREAM_KEY = "sk-upstream-secret"
 """Behind the name `stack/openai` in the emulator's Secrets Manager."""
+
+NOW_S = 1_800_000_000.0
+"""What `frozen` clocks say: tests that count don't see a window end."""
+KEY = "key#KeyId00000000001"
+USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+TOKENS = counter_id("key-tokens-1m", "tokens", Window(60))
+REQUESTS = counter_id("key-requests-1m", "requests", Window(60))
 
 
 class Answered(NamedTuple):
@@ -71,9 +81,13 @@ class Gateway:
 
     def post(self, body: Any, context: Context | None = None, **options: Any) -> Answered:
         context = context or Context()
-        answered = drain(self.route(proxy_event("POST", "/v1/chat/completions", body, **options), context))
+        answered = drain(self.begin(body, context, **options))
         context.finish()
         return answered
+
+    def begin(self, body: Any, context: Context, **options: Any) -> StreamedResponse:
+        """Ask, and give the answer before anything of it is read."""
+        return self.route(proxy_event("POST", "/v1/chat/completions", body, **options), context)
 
 
 def drain(response: StreamedResponse) -> Answered:
@@ -89,10 +103,28 @@ def drain(response: StreamedResponse) -> Answered:
     return Answered(response.status, dict(response.headers), body, broke_off, in_band)
 
 
+def frozen() -> float:
+    return NOW_S
+
+
+def apply_policy(emulator: Emulator, text: str) -> None:
+    """Put a document into force, as `sallyport policy apply` does."""
+    document = read_document("version: 1\n" + text, "policy.yaml", local=True)
+    PolicyTable(emulator.dynamodb, CONFIG_TABLE).apply(document, by="test", note="")
+
+
+def counters(emulator: Emulator, member: str) -> dict[str, int]:
+    """Give a member's current counts by rule: the name of the counter is that of the rule's."""
+    key = {"pk": {"S": f"limit#{member}"}, "sk": {"S": "window"}}
+    item = emulator.dynamodb.get_item(TableName=COUNTERS_TABLE, Key=key).get("Item", {})
+    return {name[1:]: int(value["N"]) for name, value in item.items() if name[0] == "c" and "N" in value}
+
+
 def environ(emulator: Emulator, upstream_url: str, **changes: str) -> dict[str, str]:
     return {
         **LOCAL_AWS,
         "AWS_ENDPOINT_URL": emulator.url,
+        "SALLYPORT_CONFIG_TABLE": CONFIG_TABLE,
         "SALLYPORT_COUNTERS_TABLE": COUNTERS_TABLE,
         "SALLYPORT_REQUESTS_PER_MINUTE": "1000",
         "SALLYPORT_UPSTREAM_BASE_URL": upstream_url + "/v1",

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from sallyport.policy.limit_texts import per_minute
 from tests.functional.router.gateway import ANSWER, CHAT, Gateway, MakeGateway, drain
 from tests.support.aws import COUNTERS_TABLE, Emulator
 from tests.support.events import ACME, Context
@@ -72,13 +73,13 @@ def test_the_limit_admits_its_number_and_says_when_to_come_back(make: MakeGatewa
     assert [answered.headers["x-ratelimit-remaining-requests"] for answered in answers] == ["1", "0", "0"]
     assert answers[2].code == "rate_limit_exceeded"
     assert int(answers[2].headers["retry-after"]) >= 1
-    assert answers[0].headers["ratelimit-policy"] == '"key-requests_60";q=2;w=60'
+    assert answers[0].headers["ratelimit-policy"] == '"key-requests-1m";q=2;w=60'
     assert "x-should-retry" not in answers[2].headers
     assert len(gateway.upstream.received) == 2
 
 
 def test_a_key_s_own_limit_beats_the_default(gateway: Gateway) -> None:
-    strict = ACME._replace(requests_per_minute=1)
+    strict = ACME._replace(limits=(per_minute(1),))
     assert [gateway.post(CHAT, principal=strict).status for _ in range(2)] == [200, 429]
 
 
@@ -92,11 +93,24 @@ def test_a_jwt_s_subject_is_limited_by_tenant_and_subject(make: MakeGateway) -> 
 def test_a_store_that_is_down_falls_back_to_memory_and_says_so(
     make: MakeGateway, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    gateway = make(
-        SALLYPORT_REQUESTS_PER_MINUTE="1", AWS_ENDPOINT_URL_DYNAMODB=refused_url(), SALLYPORT_UPSTREAM_SECRET=""
-    )
+    gateway = make(SALLYPORT_REQUESTS_PER_MINUTE="1", SALLYPORT_COUNTERS_TABLE="missing")
     assert [gateway.post(CHAT).status for _ in range(2)] == [200, 429]
     assert '"LimitStoreFailure": 1' in capsys.readouterr().out
+
+
+def test_a_store_that_is_down_refuses_where_limits_must_hold(make: MakeGateway) -> None:
+    gateway = make(SALLYPORT_LIMIT_STORE_FAILURE="deny", SALLYPORT_COUNTERS_TABLE="missing")
+    answered = gateway.post(CHAT)
+    assert (answered.status, answered.code) == (503, "limits_unavailable")
+    assert gateway.upstream.received == []
+
+
+def test_without_any_policy_nobody_is_served(make: MakeGateway, capsys: pytest.CaptureFixture[str]) -> None:
+    gateway = make(AWS_ENDPOINT_URL_DYNAMODB=refused_url(), SALLYPORT_UPSTREAM_SECRET="")
+    answered = gateway.post(CHAT)
+    assert (answered.status, answered.code) == (503, "service_unavailable")
+    assert gateway.upstream.received == []
+    assert '"PolicyRefreshFailure": 1' in capsys.readouterr().out
 
 
 def test_a_secret_that_cannot_be_read_is_503_and_charges_nothing(make: MakeGateway, store: Emulator) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from sallyport.gateway.assembly.provider_route import provider_route
 from sallyport.gateway.provider_route import EMBEDDINGS
-from tests.functional.router.gateway import Upstream, environ
+from tests.functional.router.gateway import KEY, REQUESTS, TOKENS, Upstream, counters, environ, frozen
 from tests.support.aws import Emulator
 from tests.support.events import ACME, Context, proxy_event
 from tests.support.servers import ScriptedServer
@@ -34,6 +34,18 @@ def test_an_answer_of_30_mb_is_passed_on_in_pieces(store: Emulator, upstream: Up
     assert b"".join(pieces) == upstream.body
     assert max(map(len, pieces)) <= 65_536
     assert upstream.received[0].target == "/v1/embeddings"
+
+
+def test_an_embedding_is_charged_its_input(store: Emulator, upstream: Upstream, server: ScriptedServer) -> None:
+    upstream.body = b'{"data": [], "usage": {"prompt_tokens": 4, "total_tokens": 4}}'
+    changes = {"SALLYPORT_TOKENS_PER_MINUTE": "1000", "SALLYPORT_MAX_OUTPUT_TOKENS": "5000"}
+    route = provider_route(EMBEDDINGS, frozen)(environ(store, server.url, **changes))
+    context = Context()
+    response = route(proxy_event("POST", "/v1/embeddings", {**BODY, "input": [[1, 2], [3]]}), context)
+    assert counters(store, KEY)[TOKENS] == 3
+    assert b"".join(response.body) == upstream.body
+    context.finish()
+    assert counters(store, KEY) == {TOKENS: 4, REQUESTS: 1}
 
 
 @pytest.mark.parametrize(

@@ -6,65 +6,103 @@ from typing import Any
 import pytest
 
 from sallyport.gateway.assembly.plain_route import health_route, models_route, unmatched_route
-from sallyport.gateway.plain_routes import ROUTES
+from sallyport.gateway.plain_routes import ROUTES, PlainRoute
+from tests.functional.router.gateway import apply_policy
+from tests.support.aws import CONFIG_TABLE, LOCAL_AWS, Emulator
 from tests.support.events import ACME, Context, proxy_event
+from tests.support.servers import refused_url
 
-ENVIRON = {"AWS_REGION": "us-east-1", "SALLYPORT_LOG_LEVEL": "INFO", "SALLYPORT_MODELS": "gpt-a,gpt-b"}
+ENVIRON = {**LOCAL_AWS, "SALLYPORT_LOG_LEVEL": "INFO"}
 
 
 def body(answer: dict[str, Any]) -> Any:
     return json.loads(answer["body"])
 
 
-def models(*, environ: dict[str, str] | None = None, **options: Any) -> dict[str, Any]:
-    return models_route(environ or ENVIRON)(proxy_event("GET", "/v1/models", **options), Context())
+def models_environ(emulator: Emulator, **changes: str) -> dict[str, str]:
+    endpoint = {"AWS_ENDPOINT_URL": emulator.url, "SALLYPORT_CONFIG_TABLE": CONFIG_TABLE}
+    return {**ENVIRON, **endpoint, "SALLYPORT_MODELS": "gpt-a,gpt-b", **changes}
 
 
-def one_model(name: str, **options: Any) -> dict[str, Any]:
+@pytest.fixture
+def route(emulator: Emulator) -> PlainRoute:
+    emulator.empty_tables()
+    return models_route(models_environ(emulator))
+
+
+def models(route: PlainRoute, **options: Any) -> dict[str, Any]:
+    context = Context()
+    answer = route(proxy_event("GET", "/v1/models", **options), context)
+    context.finish()
+    return answer
+
+
+def one_model(route: PlainRoute, name: str, **options: Any) -> dict[str, Any]:
     resource, parameters = "/v1/models/{model}", {"model": name}
     event = proxy_event("GET", f"/v1/models/{name}", resource=resource, path_parameters=parameters, **options)
-    return models_route(ENVIRON)(event, Context())
+    return route(event, Context())
 
 
-def test_the_list_of_models_is_openais() -> None:
-    answer = models()
+def test_the_list_of_models_is_openais(route: PlainRoute) -> None:
+    answer = models(route)
     assert answer["statusCode"] == 200
     assert body(answer)["object"] == "list"
     assert body(answer)["data"][0] == {"id": "gpt-a", "object": "model", "created": 0, "owned_by": "sallyport"}
     assert answer["headers"]["x-request-id"]
 
 
-def test_a_caller_sees_the_models_it_may_use() -> None:
-    assert [model["id"] for model in body(models(principal=ACME._replace(models=("gpt-b", "gpt-z"))))["data"]] == [
-        "gpt-b"
-    ]
-
-
-def test_without_configured_models_a_caller_sees_its_own() -> None:
-    answer = models(environ={**ENVIRON, "SALLYPORT_MODELS": ""}, principal=ACME._replace(models=("gpt-b",)))
+def test_a_caller_sees_the_models_it_may_use(route: PlainRoute) -> None:
+    answer = models(route, principal=ACME._replace(models=("gpt-b", "gpt-z")))
     assert [model["id"] for model in body(answer)["data"]] == ["gpt-b"]
 
 
+def test_without_configured_models_a_caller_sees_its_own(emulator: Emulator) -> None:
+    emulator.empty_tables()
+    route = models_route(models_environ(emulator, SALLYPORT_MODELS=""))
+    answer = models(route, principal=ACME._replace(models=("gpt-b",)))
+    assert [model["id"] for model in body(answer)["data"]] == ["gpt-b"]
+    assert body(models(route))["data"] == []
+
+
+def test_an_applied_policy_s_models_replace_the_configured_ones_soon(emulator: Emulator) -> None:
+    emulator.empty_tables()
+    now_s = [1_000_000.0]
+    route = models_route(models_environ(emulator), lambda: now_s[0])
+    apply_policy(emulator, "models: {gpt-z: {max_output_tokens: 10}}")
+    assert [model["id"] for model in body(models(route))["data"]] == ["gpt-a", "gpt-b"]
+    now_s[0] += 6
+    models(route)  # looks for a newer policy once it has answered
+    assert [model["id"] for model in body(models(route))["data"]] == ["gpt-z"]
+
+
+def test_without_any_policy_there_is_no_list(emulator: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+    answer = models(models_route(models_environ(emulator, AWS_ENDPOINT_URL=refused_url())))
+    assert (answer["statusCode"], body(answer)["error"]["code"]) == (503, "service_unavailable")
+    assert '"PolicyRefreshFailure": 1' in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("name", ["gpt-b", "gpt%2Db"])
-def test_one_model(name: str) -> None:
-    assert body(one_model(name))["id"] == "gpt-b"
+def test_one_model(route: PlainRoute, name: str) -> None:
+    assert body(one_model(route, name))["id"] == "gpt-b"
 
 
 @pytest.mark.parametrize(("name", "permitted"), [("gpt-z", ()), ("gpt-a", ("gpt-b",))])
-def test_a_model_that_is_not_the_callers_does_not_exist(name: str, permitted: tuple[str, ...]) -> None:
-    answer = one_model(name, principal=ACME._replace(models=permitted))
+def test_a_model_that_is_not_the_callers_does_not_exist(
+    route: PlainRoute, name: str, permitted: tuple[str, ...]
+) -> None:
+    answer = one_model(route, name, principal=ACME._replace(models=permitted))
     assert (answer["statusCode"], body(answer)["error"]["code"]) == (404, "model_not_found")
     assert name not in answer["body"]
 
 
-def test_the_models_scope_is_needed() -> None:
-    answer = models(principal=ACME._replace(scopes=("chat",)))
+def test_the_models_scope_is_needed(route: PlainRoute) -> None:
+    answer = models(route, principal=ACME._replace(scopes=("chat",)))
     assert (answer["statusCode"], body(answer)["error"]["code"]) == (403, "insufficient_scope")
     assert answer["headers"]["x-should-retry"] == "false"
 
 
-def test_without_an_authorizer_nobody_is_known() -> None:
-    answer = models(principal=None)
+def test_without_an_authorizer_nobody_is_known(route: PlainRoute) -> None:
+    answer = models(route, principal=None)
     assert (answer["statusCode"], body(answer)["error"]["code"]) == (500, "internal_error")
 
 

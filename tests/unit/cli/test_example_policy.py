@@ -7,7 +7,7 @@ from sallyport_cli.policy.documents import read_document
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "policy.yaml"
 # A comment that is YAML: a key with its colon, or an item of a list of mappings, behind "# ".
-OFFERED = re.compile(r"^( *)# ( *(?:- )?[a-z_]+: *\S*.*|[a-z_]+:)$", re.MULTILINE)
+OFFERED = re.compile(r"^( *)# ( *(?:- )?[a-z][a-z0-9_-]*: *\S*.*)$", re.MULTILINE)
 
 
 def test_it_is_sound_and_changes_nothing_for_the_demo_key() -> None:
@@ -20,6 +20,7 @@ def test_it_is_sound_and_changes_nothing_for_the_demo_key() -> None:
     assert policy.access.deny == ("192.0.2.0/24",)
     assert policy.residency is not None
     assert policy.residency.default is None
+    assert (policy.limits, policy.models) == (None, None), "the parameters' stay in force"
     assert policy.tenants is not None
     demo = policy.tenants["demo"]
     assert (demo.suspended, demo.models, demo.residency, demo.allow) == (False, None, None, ())
@@ -34,5 +35,8 @@ def test_what_it_offers_is_sound_too() -> None:
     assert document.policy.identity.issuers[0].tenants == ("acme",)
     assert document.policy.access is not None
     assert document.policy.access.origin_secret == "cloudfront"
+    assert document.policy.limits is not None
+    assert [limit.unit for limit in document.policy.limits] == ["requests", "tokens", "usd", "concurrent"]
     assert document.policy.tenants is not None
+    assert document.policy.tenants["acme"].limits[0].rule_name == document.policy.limits[2].rule_name
     assert document.policy.tenants["acme"].models == ("gpt-4o", "text-embedding-3-small")

@@ -15,6 +15,7 @@ from sallyport.access.networks import NetworkSet
 from sallyport.identity.api_keys import KEY_PATTERN, MAX_HELD, ApiKeyVerifier, KeyItem, KeyParts, NewKey, mint, parse
 from sallyport.identity.credentials import CredentialRefusedError
 from sallyport.identity.principal import Identity
+from sallyport.policy.limit_texts import parse_limits, per_minute
 
 NOW_S = 1_800_000_000.0
 FRESH_S = 15.0
@@ -159,6 +160,7 @@ def test_a_good_key_gives_its_identity() -> None:
         models="gpt-a,gpt-b",
         residency="eu-west-1",
         requests_per_minute=7,
+        limits="tokens=50000/1m, usd=20/month",
         allow="198.51.100.0/24, 2001:db8::/32",
         family="0000000000000000",
     )
@@ -171,7 +173,7 @@ def test_a_good_key_gives_its_identity() -> None:
         key_family="0000000000000000",
         models=("gpt-a", "gpt-b"),
         residency=("eu-west-1",),
-        requests_per_minute=7,
+        limits=(per_minute(7), *parse_limits("tokens=50000/1m,usd=20/month")),
         allow=("198.51.100.0/24", "2001:db8::/32"),
     )
 
@@ -179,7 +181,7 @@ def test_a_good_key_gives_its_identity() -> None:
 def test_what_a_record_leaves_out_is_left_to_others() -> None:
     key = mint()
     identity = verifier_of(key)[0].verify(key.text, NOW_S)
-    assert (identity.models, identity.residency, identity.requests_per_minute) == (None, None, None)
+    assert (identity.models, identity.residency, identity.limits) == (None, None, ())
     assert (identity.allow, identity.key_family) == ((), "")
 
 
@@ -271,6 +273,12 @@ def test_a_refusal_names_the_key_for_the_log_and_never_the_secret() -> None:
         {"allow": "198.51.100.0/24,,"},
         {"family": 3},
         {"requests_per_minute": "many"},
+        {"requests_per_minute": 0},
+        {"limits": ""},
+        {"limits": 5},
+        {"limits": None},
+        {"limits": "tokens=many/1m"},
+        {"limits": "requests=5/1m", "requests_per_minute": 5},
         {"not_after": "2027-01-31"},
         {"not_after": None},
         {"revoked_at": "yes"},
@@ -298,13 +306,13 @@ def test_a_record_that_lacks_something_lets_nobody_in(missing: str) -> None:
 
 
 VALUES = st.one_of(
-    st.text(max_size=20), st.integers(), st.none(), st.sampled_from(["chat", "acme", "10.0.0.0/8", "a,b"])
+    st.text(max_size=20), st.integers(), st.none(), st.sampled_from(["chat", "acme", "10.0.0.0/8", "a,b", "usd=1/day"])
 )
 ATTRIBUTES = ("tenant", "subject", "scopes", "models", "residency", "allow", "family", "not_after", "revoked_at")
 
 
 @settings(max_examples=1000, deadline=None)
-@given(st.dictionaries(st.sampled_from([*ATTRIBUTES, "secret_sha256", "requests_per_minute"]), VALUES))
+@given(st.dictionaries(st.sampled_from([*ATTRIBUTES, "secret_sha256", "requests_per_minute", "limits"]), VALUES))
 def test_no_record_makes_the_verifier_fail(item: dict[str, str | int | None]) -> None:
     store = RecordingStore({KNOWN.key_id: {"secret_sha256": KNOWN.secret_sha256} | item})
     try:

@@ -1,10 +1,14 @@
 """A principal's way through API Gateway's authorizer context."""
 
+import json
+
 import pytest
 
 from sallyport.identity.principal import ContextRefusedError, Principal, from_context, is_subject, is_tenant, to_context
+from sallyport.policy.limit_rules import LimitRule
+from sallyport.policy.limit_texts import parse_limit, parse_limits, per_minute
 
-ACME = Principal("api_key", "acme", "demo", "k1", ("chat", "models"), ("gpt-a",), ("eu-central-1",), 5)
+ACME = Principal("api_key", "acme", "demo", "k1", ("chat", "models"), ("gpt-a",), ("eu-central-1",), (per_minute(5),))
 
 
 def test_a_principal_comes_back_as_it_went() -> None:
@@ -17,6 +21,25 @@ def test_every_value_of_the_context_is_a_string() -> None:
 
 def test_no_residency_comes_back_as_none_at_all() -> None:
     assert from_context(to_context(ACME._replace(residency=()))).residency == ()
+
+
+def test_limits_and_address_come_back_too() -> None:
+    limits = parse_limits("tokens=50000/1m,usd=0.25/month,requests=10/1s,concurrent=4")
+    acme = ACME._replace(limits=limits, source_ip="2001:db8::1", key_family="k0")
+    assert from_context(to_context(acme)) == acme
+
+
+def test_a_reader_of_before_still_finds_requests_per_minute() -> None:
+    acme = ACME._replace(limits=(parse_limit("tokens=1/1m"), per_minute(7)))
+    limits = json.loads(to_context(acme)["limits"])
+    assert limits == {"requests_per_minute": 7, "rules": ["tokens=1/1m", "requests=7/1m"]}
+    assert "requests_per_minute" not in to_context(ACME._replace(limits=(parse_limit("requests=7/1s"),)))["limits"]
+
+
+@pytest.mark.parametrize(("limits", "expected"), [("{}", ()), ('{"requests_per_minute":7}', (per_minute(7),))])
+def test_the_context_of_an_older_authorizer_is_read(limits: str, expected: tuple[LimitRule, ...]) -> None:
+    acme = from_context({**to_context(ACME._replace(limits=())), "limits": limits})
+    assert (acme.limits, acme.source_ip) == (expected, "")
 
 
 @pytest.mark.parametrize("version", ["0", "2"])
@@ -37,6 +60,10 @@ def test_a_neighbouring_version_is_accepted(version: str) -> None:
         {"limits": "[]"},
         {"limits": '{"requests_per_minute": "many"}'},
         {"limits": '{"requests_per_minute": []}'},
+        {"limits": '{"requests_per_minute": 0}'},
+        {"limits": '{"rules": ["tokens=many/1m"]}'},
+        {"limits": '{"rules": ["tokens=1/1m", "tokens=2/1m"]}'},
+        {"limits": '{"rules": 5}'},
         {"scopes": "a\x00b"},
     ],
 )

@@ -106,7 +106,8 @@ def test_a_tenant_s_rules() -> None:
 
 BROKEN: list[dict[str, Any]] = [
     {},
-    {"format": 2, "ip": NO_IP},
+    {"format": 3, "ip": NO_IP},
+    {"format": [1], "ip": NO_IP},
     {"format": 1},
     compiled(identity={}),
     compiled(identity={"api_keys": True, "issuers": [{"issuer": "x"}]}),
@@ -131,3 +132,9 @@ def test_what_is_not_plainly_true_enables_nothing_and_what_is_not_plainly_false_
     merged = merge(PARAMETERS, compiled(identity={"api_keys": "yes", "issuers": []}, tenants={"acme": raw}), 1)
     assert merged.api_keys is False
     assert merged.tenants["acme"].suspended
+
+
+def test_the_first_door_passes_over_limits_and_models() -> None:
+    acme = {"residency": None, "models": None, "suspended": False, "limits": {"a": None}}
+    document = {**compiled(limits=[], models={}, tenants={"acme": acme}), "format": 2}
+    assert merge(PARAMETERS, document, 1).tenants == {"acme": TenantRules()}

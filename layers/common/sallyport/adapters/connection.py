@@ -43,13 +43,16 @@ class KeptConnection:
         """Leave no socket behind an owner that is gone."""
         self.close()
 
-    def request(self, method: str, target: str, headers: Mapping[str, str], body: bytes, wait: Wait) -> Response:
+    def request(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes, wait: Wait, *, resend: bool = True
+    ) -> Response:
         """Send a request and give the response once its head has come.
 
         `wait` is asked before every wait, those for the response's body included, and may raise to end it. `headers`
         has `host`; `content-length` is added to a body. A kept connection that the peer has closed without a byte of an
-        answer is made anew, once. Raises `NotConnectedError`, `TimeoutError`, `OSError`, `ResponseError`, and
-        `ValueError` for a header that can't be sent.
+        answer is made anew, once, unless `resend` forbids it: the peer may have read the request. Raises
+        `NotConnectedError`, `TimeoutError`, `OSError`, `ResponseError`, and `ValueError` for a header that can't be
+        sent.
         """
         fields = [*headers.items(), ("content-length", str(len(body)))] if body else list(headers.items())
         head = request_head(method, target, fields)
@@ -57,7 +60,7 @@ class KeptConnection:
         try:
             return self._exchange(head, body, wait)
         except (NoResponseError, ConnectionResetError, BrokenPipeError, ssl.SSLEOFError):
-            if not reused or self._heard:
+            if not (resend and reused) or self._heard:
                 raise
             return self._exchange(head, body, wait)
 

@@ -4,12 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sallyport.errors import SallyportError
+from sallyport.errors import NO_RETRY, SallyportError
 from sallyport.gateway.error_shapes import Shape, content_type, error_body
 from sallyport.runtime.streaming import StreamedResponse
-
-NO_RETRY = {"x-should-retry": "false"}
-"""For refusals by policy: OpenAI's and Anthropic's SDKs don't repeat these."""
 
 
 def buffered_json(status: int, body: Any, headers: Mapping[str, str]) -> dict[str, Any]:

@@ -135,7 +135,7 @@ class Authorizer:
         line["key_id"] = identity.key_id
         tenant = door.rules.tenants.get(identity.tenant) or TenantRules()
         _check_tenant(door, tenant, identity, source)
-        return _principal(door, tenant, identity)
+        return _principal(door, tenant, identity, source)
 
     def _identify(self, door: Door, headers: Mapping[str, list[str]], source: Source) -> Identity:
         """Verify the credential; an address that failed too often is heard only with one that was good just now."""
@@ -193,7 +193,7 @@ def _key_access(door: Door, identity: Identity) -> AccessLists:
         raise CredentialRefusedError("key_record_broken", key_id=identity.key_id) from None
 
 
-def _principal(door: Door, tenant: TenantRules, identity: Identity) -> Principal:
+def _principal(door: Door, tenant: TenantRules, identity: Identity, source: Source) -> Principal:
     residency = _both(tenant.residency, identity.residency)
     return Principal(
         method=identity.method,
@@ -203,8 +203,9 @@ def _principal(door: Door, tenant: TenantRules, identity: Identity) -> Principal
         scopes=identity.scopes,
         models=_both(tenant.models, identity.models),
         residency=door.rules.default_residency if residency is None else residency,
-        requests_per_minute=identity.requests_per_minute,
+        limits=identity.limits,
         key_family=identity.key_family,
+        source_ip=source.address,
     )
 
 

@@ -20,9 +20,9 @@ class Deadline:
         self._monotonic = monotonic
         self._ends_s = float("inf")
 
-    def begin(self, remaining_s: float) -> None:
+    def begin(self, remaining_s: float, reserve_s: float = RESERVE_S) -> None:
         """Have all waiting end so many seconds from now, less the reserve."""
-        self._ends_s = self._monotonic() + remaining_s - RESERVE_S
+        self._ends_s = self._monotonic() + remaining_s - reserve_s
 
     def left_s(self) -> float:
         """Give the seconds left, none or fewer when it is over."""

@@ -7,13 +7,14 @@ so that a flood from it costs neither writes nor verifications.
 from collections.abc import Callable
 
 from sallyport.access.networks import format_address
-from sallyport.limits.rules import LimitRule
 from sallyport.limits.sliding import Limiter, StoreError
+from sallyport.policy.limit_rules import LimitRule, Window
 
 WINDOW_S = 60
 MAX_MEMBERS = 10_000
 _LONGEST_BLOCK_S = 2 * WINDOW_S
 _NETWORK_BITS = 64
+_ONE = {"requests": 1}
 
 type _Member = tuple[int, int]
 
@@ -32,7 +33,7 @@ class FailedCredentials:
         """While the store can't be asked, `fallback` counts and `on_fallback` is told. `now_s` is the wall clock."""
         self._limiter = limiter
         self._fallback = fallback
-        self._rules = (LimitRule("ip", "failures", per_minute, WINDOW_S),)
+        self._rules = (LimitRule("failed-credentials", ("ip",), "requests", per_minute, Window(WINDOW_S)),)
         self._now_s = now_s
         self._on_fallback = on_fallback
         self._blocked_until_s: dict[_Member, float] = {}
@@ -53,11 +54,12 @@ class FailedCredentials:
     def _charge(self, name: str) -> float:
         """Give for how many seconds no failure more fits."""
         try:
-            decision = self._limiter.admit(name, self._rules)
+            decision = self._limiter.admit(name, self._rules, _ONE)
         except StoreError:
             self._on_fallback()
-            decision = self._fallback.admit(name, self._rules)
-        return max(state.retry_ms for state in decision.states) / 1000
+            decision = self._fallback.admit(name, self._rules, _ONE)
+        [state] = decision.states
+        return _LONGEST_BLOCK_S if state.retry_ms is None else state.retry_ms / 1000
 
     def _is_blocked(self, member: _Member) -> bool:
         until_s = self._blocked_until_s.pop(member, 0.0)

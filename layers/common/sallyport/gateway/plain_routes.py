@@ -1,7 +1,7 @@
 """The routes without an upstream: the list of models, health, and all that isn't a route."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Protocol
 from urllib.parse import unquote
 
 from sallyport.errors import (
@@ -11,12 +11,15 @@ from sallyport.errors import (
     ModelNotFoundError,
     NotFoundError,
     SallyportError,
+    ServiceUnavailableError,
 )
 from sallyport.gateway.answers import buffered_error, buffered_json
 from sallyport.gateway.error_shapes import shape_for_path
 from sallyport.gateway.record import RequestRecord
 from sallyport.gateway.request import Request, read_principal, read_request
 from sallyport.observability.log import Logger
+from sallyport.policy.current import PolicyUnavailableError
+from sallyport.policy.limit_rules import RouterRules
 from sallyport.policy.parameters import PlainSettings
 
 ROUTES: Mapping[str, tuple[str, ...]] = {
@@ -28,21 +31,46 @@ ROUTES: Mapping[str, tuple[str, ...]] = {
 }
 """Every route and its methods; whatever else arrives is `unmatched`."""
 
+
+class Policy(Protocol):
+    """The policy in force; `policy.current.CurrentPolicy` is one."""
+
+    def get(self) -> RouterRules:
+        """Give what a route goes by. Raises `PolicyUnavailableError`."""
+
+
 type Answer = Callable[[Request, RequestRecord], Any]
 
 
 class PlainRoute:
-    """Serves a buffered route: `answer` gives the JSON body of a 200, or raises a `SallyportError`."""
+    """Serves a buffered route: `answer` gives the JSON body of a 200, or raises a `SallyportError`.
 
-    def __init__(self, name: str, answer: Answer, settings: PlainSettings, logger: Logger) -> None:
+    `begin` is told first how many seconds the invocation has left; `later` is run after each response.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        answer: Answer,
+        settings: PlainSettings,
+        logger: Logger,
+        *,
+        begin: Callable[[float], None] | None = None,
+        later: Callable[[], None] | None = None,
+    ) -> None:
+        self._begin = begin
+        self._later = later
         self._name = name
         self._answer = answer
         self._settings = settings
         self._logger = logger
 
-    def __call__(self, event: Mapping[str, Any], context: object) -> dict[str, Any]:
-        """Answer one proxy event."""
-        del context
+    def __call__(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+        """Answer one proxy event. Where the runtime isn't ours, no time after the response can be had."""
+        if self._begin is not None:
+            self._begin(context.get_remaining_time_in_millis() / 1000)
+        if self._later is not None and hasattr(context, "after_response"):
+            context.after_response(self._later)
         request_id = str((event.get("requestContext") or {}).get("requestId", ""))
         headers = {"x-request-id": request_id, "x-sallyport-region": self._settings.home_region}
         record = RequestRecord(self._logger, request_id, self._name)
@@ -63,16 +91,18 @@ class PlainRoute:
         return buffered_error(error, shape_for_path(str(event.get("path", ""))), headers)
 
 
-def list_models(settings: PlainSettings) -> Answer:
-    """Give the answer of `GET /v1/models` and `/v1/models/{model}`: what this caller may use."""
+def list_models(policy: Policy) -> Answer:
+    """Give the answer of `GET /v1/models` and `/v1/models/{model}`: what this caller may use of the policy's models.
+
+    Where every model is on offer nobody knows them; then a caller sees those that it is allowed by name.
+    """
 
     def answer(request: Request, record: RequestRecord) -> Any:
         principal = read_principal(request)
         record.note_principal(principal)
         if "models" not in principal.scopes:
             raise InsufficientScopeError("This credential lacks the scope 'models'.")
-        permitted = principal.models
-        visible = [model for model in settings.models or permitted or () if permitted is None or model in permitted]
+        visible = _visible(_on_offer(policy), principal.models)
         if "model" not in request.path_parameters:
             return {"object": "list", "data": [_model(model) for model in visible]}
         model = unquote(request.path_parameters["model"])  # a REST API leaves a path as it came
@@ -81,6 +111,19 @@ def list_models(settings: PlainSettings) -> Answer:
         return _model(model)
 
     return answer
+
+
+def _on_offer(policy: Policy) -> Collection[str] | None:
+    try:
+        return policy.get().models
+    except PolicyUnavailableError:
+        raise ServiceUnavailableError("The gateway's policy can't be read at the moment.") from None
+
+
+def _visible(on_offer: Collection[str] | None, permitted: Collection[str] | None) -> list[str]:
+    if on_offer is None:
+        return list(permitted or ())
+    return [model for model in on_offer if permitted is None or model in permitted]
 
 
 def answer_health(request: Request, record: RequestRecord) -> Any:

@@ -15,6 +15,8 @@ from typing import NamedTuple, Protocol
 
 from sallyport.identity.credentials import CredentialRefusedError
 from sallyport.identity.principal import Identity, is_subject, is_tenant, parse_regions, parse_words
+from sallyport.policy.limit_rules import LimitRule
+from sallyport.policy.limit_texts import check_key_limits, parse_limits, per_minute
 from sallyport.policy.rules import SCOPES
 
 PREFIX = "sp_"
@@ -111,7 +113,7 @@ def read_record(key_id: str, item: KeyItem, check_networks: Callable[[tuple[str,
         key_family=_text(item, "family") if "family" in item else "",
         models=_items(item, "models", MAX_MODELS_LENGTH),
         residency=None if residency is None else parse_regions(",".join(residency)),
-        requests_per_minute=_optional_int(item, "requests_per_minute"),
+        limits=_limits(item),
         allow=allow,
     )
     return KeyRecord(identity, _optional_int(item, "not_after"), _optional_int(item, "revoked_at"))
@@ -264,6 +266,13 @@ def _optional_int(item: KeyItem, name: str) -> int | None:
     if not isinstance(number, int):
         raise ValueError(f"{name}: not a whole number")  # noqa: TRY004 - the same
     return number
+
+
+def _limits(item: KeyItem) -> tuple[LimitRule, ...]:
+    """Read a key's own limits; requests per minute have an attribute of their own, older than that of the others."""
+    rate = _optional_int(item, "requests_per_minute")
+    rates = () if rate is None else (per_minute(rate),)
+    return check_key_limits((*rates, *(parse_limits(_text(item, "limits")) if "limits" in item else ())))
 
 
 def _items(item: KeyItem, name: str, maximum_length: int = 10_000) -> tuple[str, ...] | None:

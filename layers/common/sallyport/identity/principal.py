@@ -3,7 +3,10 @@
 import json
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from sallyport.policy.limit_rules import LimitRule
+from sallyport.policy.limit_texts import MINUTE, check_key_limits, limit_text, parse_limit, per_minute
 
 CONTEXT_VERSION = 1
 MAX_CONTEXT_BYTES = 8192
@@ -26,7 +29,7 @@ class Identity(NamedTuple):
 
     None for `models`: every model; for `residency`: the tenant's or the default one. `allow`: networks that the
     credential may be used from, none: any. `key_family`: the first key of those rotated into one another, which share
-    one limit.
+    one limit. `limits`: its own, of the scope key.
     """
 
     method: str
@@ -37,14 +40,16 @@ class Identity(NamedTuple):
     key_family: str = ""
     models: tuple[str, ...] | None = None
     residency: tuple[str, ...] | None = None
-    requests_per_minute: int | None = None
+    limits: tuple[LimitRule, ...] = ()
     allow: tuple[str, ...] = ()
 
 
 class Principal(NamedTuple):
     """Who is calling, and what is allowed. `residency`: the regions the caller's data may go to; none: nowhere.
 
-    `models`: None is every model, an empty tuple is none.
+    `models`: None is every model, an empty tuple is none. `limits`: the key's own, each in the place of the general
+    rule of its name. `source_ip`: the address that the caller was judged by, empty where an older authorizer didn't
+    say.
     """
 
     method: str
@@ -54,8 +59,9 @@ class Principal(NamedTuple):
     scopes: tuple[str, ...]
     models: tuple[str, ...] | None
     residency: tuple[str, ...]
-    requests_per_minute: int | None = None
+    limits: tuple[LimitRule, ...] = ()
     key_family: str = ""
+    source_ip: str = ""
 
 
 def is_tenant(text: str) -> bool:
@@ -101,6 +107,8 @@ def to_context(principal: Principal) -> dict[str, str]:
     }
     if principal.key_family:
         context["key_family"] = principal.key_family
+    if principal.source_ip:
+        context["source_ip"] = principal.source_ip
     if len(json.dumps(context)) > MAX_CONTEXT_BYTES:
         raise ValueError("the principal's context is over API Gateway's 8 KB")
     return context
@@ -114,7 +122,6 @@ def from_context(context: Mapping[str, object]) -> Principal:
     try:
         if abs(int(str(context["version"])) - CONTEXT_VERSION) > 1:
             raise ContextRefusedError("version")
-        rate = json.loads(str(context["limits"])).get("requests_per_minute")
         principal = Principal(
             method=str(context["method"]),
             tenant=str(context["tenant"]),
@@ -123,8 +130,9 @@ def from_context(context: Mapping[str, object]) -> Principal:
             scopes=parse_words(str(context["scopes"])),
             models=_read_models(str(context["models"])),
             residency=parse_regions(str(context["residency"])),
-            requests_per_minute=None if rate is None else int(rate),
+            limits=_read_limits(json.loads(str(context["limits"]))),
             key_family=str(context.get("key_family", "")),
+            source_ip=str(context.get("source_ip", "")),
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise ContextRefusedError("broken") from error
@@ -144,6 +152,19 @@ def _read_models(text: str) -> tuple[str, ...] | None:
     return () if text == NO_MODEL else tuple(model for model in text.split(",") if model)
 
 
-def _limits(principal: Principal) -> dict[str, int]:
-    rate = principal.requests_per_minute
-    return {} if rate is None else {"requests_per_minute": rate}
+def _limits(principal: Principal) -> dict[str, Any]:
+    """Give the limits for the context. Readers of before know `requests_per_minute` alone."""
+    if not principal.limits:
+        return {}
+    limits: dict[str, Any] = {"rules": [limit_text(rule) for rule in principal.limits]}
+    for rule in principal.limits:
+        if (rule.unit, rule.window) == ("requests", MINUTE):
+            limits["requests_per_minute"] = rule.limit
+    return limits
+
+
+def _read_limits(limits: Mapping[str, Any]) -> tuple[LimitRule, ...]:
+    if "rules" in limits:
+        return check_key_limits(parse_limit(str(text)) for text in limits["rules"])
+    rate = limits.get("requests_per_minute")
+    return () if rate is None else (per_minute(int(rate)),)

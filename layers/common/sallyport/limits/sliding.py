@@ -4,133 +4,158 @@ There is no read before the write. The condition can't compute, so the client do
 that the previous count is no more than what it remembers, and the current one leaves room for the cost beside it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Protocol
 
-from sallyport.limits.rules import Decision, LimitRule, RuleState
-from sallyport.limits.window import Counters, Moment, reset_ms, roll, roll_room, room, used, wait_ms
+from sallyport.limits import reckoning
+from sallyport.limits.leases import ID_BYTES, lease_id
+from sallyport.limits.reckoning import Ask
+from sallyport.limits.rules import Charged, Cost, Decision, Lease, Receipt, RuleState
+from sallyport.limits.store import (
+    NOTHING,
+    Charge,
+    CounterStore,
+    LeaseCharge,
+    Stored,
+    StoreError,
+    UncertainError,
+)
+from sallyport.policy.limit_rules import LimitRule
+
+__all__ = ["Limiter", "SlidingLimiter", "StoreError", "UncertainError"]
 
 TRIES = 3
+LEASE_S = 900.0
+"""Lambda's longest run."""
 _MAX_REMEMBERED = 1024
 
-
-class StoreError(Exception):
-    """The store of the counters can't be asked, or didn't settle in three tries."""
-
-
-class Charge(NamedTuple):
-    """One rule's part of a conditional write, in one of three forms.
-
-    `continue`: window is `window`, previous at most `previous`, count at most `ceiling`; adds `cost`.
-    `roll`: window is `window - 1`, count at most `ceiling`; the count becomes the previous one, `cost` the new one.
-    `start`: no counters yet, or of a window before `window - 1`; `cost` is the new count, the previous one 0.
-    """
-
-    form: str
-    name: str
-    window: int
-    cost: int
-    ceiling: int = 0
-    previous: int = 0
-
-
-class ChargeOutcome(NamedTuple):
-    """`charged`: every rule was. `counters`: as the item holds them after the write, or instead of it, by rule name."""
-
-    charged: bool
-    counters: Mapping[str, Counters]
-
-
-class CounterStore(Protocol):
-    """Holds one item per scope's member, with the counters of all the rules of that scope."""
-
-    def charge(self, key: str, charges: Sequence[Charge], expires_at_s: int) -> ChargeOutcome:
-        """Charge all rules of one item if every condition holds, or none of them. Raises `StoreError`."""
+type _Change = tuple[Charged, int]
 
 
 class Limiter(Protocol):
-    """Decides on one request of one scope's member."""
+    """Decides on the requests of one scope's members."""
 
-    def admit(self, member: str, rules: Sequence[LimitRule]) -> Decision:
-        """Charge one request to every rule, or refuse and charge none. Raises `StoreError`."""
+    def admit(self, member: str, rules: Sequence[LimitRule], cost: Cost, lease_s: float = LEASE_S) -> Decision:
+        """Charge `cost` to every rule, or refuse and charge none. An admission has one receipt.
+
+        A concurrency limit is charged one lease, which expires by itself after `lease_s`. A state's `retry_ms` is
+        about this cost: when it fits (again). There are no states where the cost is nothing to any rule: that asks
+        nobody. Raises `StoreError`; then something may have been charged.
+        """
+
+    def settle(self, receipt: Receipt, changes: Cost) -> None:
+        """Add `changes`, by unit and positive or negative, in the windows that were charged; give the leases back.
+
+        What is no longer in view is left alone, and no count falls below 0. Raises `StoreError` if not all of it was
+        done, `UncertainError` if that can't be known: then it must not be done again.
+        """
+
+    def refund(self, receipt: Receipt) -> None:
+        """Undo an admission, as if it had not been. Raises as `settle` does."""
 
 
 class SlidingLimiter:
     """The limiter over any store."""
 
-    def __init__(self, store: CounterStore, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, store: CounterStore, now_ms: Callable[[], int], random: Callable[[int], bytes] = os.urandom
+    ) -> None:
+        """`now_ms` is the wall clock; `random` gives as many bytes as it is asked for, for the ids of leases."""
         self._store = store
         self._now_ms = now_ms
-        self._remembered: dict[str, Mapping[str, Counters]] = {}
+        self._random = random
+        self._remembered: dict[str, Stored] = {}
 
-    def admit(self, member: str, rules: Sequence[LimitRule]) -> Decision:
-        """Charge one request to every rule of `member`, or refuse and charge none. Raises `StoreError`."""
-        counters = self._remembered.get(member, {})
-        if any(rule.limit < 1 for rule in rules):
-            return _refused(_states(rules, {}, self._moments(rules, {})))
+    def admit(self, member: str, rules: Sequence[LimitRule], cost: Cost, lease_s: float = LEASE_S) -> Decision:
+        """Charge `cost` to every rule of `member`, or refuse and charge none. See `Limiter`."""
+        asks = reckoning.asks(rules, cost)
+        stored = self._remembered.get(member, NOTHING)
+        if any(ask.never_fits for ask in asks):
+            return reckoning.refusal(reckoning.states(asks, stored, self._now_ms()))
         for _ in range(TRIES):
-            moments = self._moments(rules, counters)
-            charges = [_charge(rule, counters.get(rule.name), moments[rule.name]) for rule in rules]
-            outcome = self._store.charge(member, charges, _expiry_s(rules, self._now_ms()))
-            counters = outcome.counters
-            self._remember(member, counters)
-            if outcome.charged:
-                return Decision(admitted=True, states=_states(rules, counters, moments))
+            now_ms = self._now_ms()
+            charges = reckoning.charges(asks, stored, now_ms)
+            leases = reckoning.lease_charges(asks, stored, now_ms, lease_s, lambda: lease_id(self._random(ID_BYTES)))
+            if not charges and not leases:
+                return Decision(admitted=True, states=(), receipts=(Receipt(member, ()),))
+            expires_at_s = reckoning.expires_at_s(asks, stored, now_ms, lease_s)
+            applied, stored = self._store.charge(member, charges, leases, expires_at_s)
+            self._remember(member, stored)
+            if applied or _is_taken(leases, stored):
+                return _admission(member, asks, stored, now_ms, charges, leases)
             # A memory may be old, so only what the store has just said refuses; and it must be heard on the last try
             # too, or a full window would pass for a store that can't be asked.
-            if refusal := _refusal(rules, counters, self._moments(rules, counters)):
-                return refusal
+            states = reckoning.states(asks, stored, now_ms)
+            if any(state.retry_ms != 0 for state in states):
+                return reckoning.refusal(states)
         raise StoreError("the counters kept changing")
 
-    def _moments(self, rules: Sequence[LimitRule], counters: Mapping[str, Counters]) -> Mapping[str, Moment]:
-        now_ms = self._now_ms()
-        return {rule.name: _moment(rule, counters, now_ms) for rule in rules}
+    def settle(self, receipt: Receipt, changes: Cost) -> None:
+        """Add `changes` in the windows that were charged, and give the leases back. See `Limiter`."""
+        todo = [(charged, change) for charged in receipt.charges if (change := changes.get(charged.unit, 0))]
+        self._adjust(receipt.member, todo, receipt.leases)
 
-    def _remember(self, member: str, counters: Mapping[str, Counters]) -> None:
-        if len(self._remembered) >= _MAX_REMEMBERED and member not in self._remembered:
+    def refund(self, receipt: Receipt) -> None:
+        """Undo an admission. See `Limiter`."""
+        self._adjust(receipt.member, [(charged, -charged.amount) for charged in receipt.charges], receipt.leases)
+
+    def _adjust(self, member: str, todo: Sequence[_Change], leases: Sequence[Lease]) -> None:
+        stored, is_fresh = self._remembered.get(member, NOTHING), False
+        for _ in range(TRIES):
+            adjustments = reckoning.adjustments(todo, stored, is_fresh=is_fresh)
+            releases = [lease for lease in leases if not is_fresh or _is_held(lease, stored)]
+            if not adjustments and not releases:
+                return
+            try:
+                applied, stored = self._store.adjust(member, adjustments, releases)
+            except UncertainError:
+                with suppress(StoreError):
+                    self._repeat_additions(member, todo, leases)
+                raise
+            self._remember(member, stored)
+            is_fresh = True
+            if applied:
+                return
+        if reckoning.adjustments(todo, stored, is_fresh=True) or any(_is_held(lease, stored) for lease in leases):
+            raise StoreError("the counters kept changing")
+
+    def _repeat_additions(self, member: str, todo: Sequence[_Change], leases: Sequence[Lease]) -> None:
+        """Do again what may be done twice, where something that may not was in the same write."""
+        additions = [(charged, change) for charged, change in todo if change > 0]
+        if len(additions) < len(todo):
+            self._adjust(member, additions, leases)
+
+    def _remember(self, member: str, stored: Stored) -> None:
+        self._remembered.pop(member, None)
+        if len(self._remembered) >= _MAX_REMEMBERED:
             self._remembered.pop(next(iter(self._remembered)))
-        self._remembered[member] = counters
+        self._remembered[member] = stored
 
 
-def _moment(rule: LimitRule, counters: Mapping[str, Counters], now_ms: int) -> Moment:
-    moment = Moment.at(now_ms, rule.window_s * 1000)
-    stored = counters.get(rule.name)
-    return moment if stored is None else moment.not_before(stored.window)
+def _admission(
+    member: str,
+    asks: Sequence[Ask],
+    stored: Stored,
+    now_ms: int,
+    charges: Sequence[Charge],
+    leases: Sequence[LeaseCharge],
+) -> Decision:
+    units = {ask.counter: ask.rule.unit for ask in asks}
+    receipt = Receipt(
+        member,
+        tuple(Charged(charge.name, units[charge.name], charge.window, charge.cost) for charge in charges),
+        tuple(Lease(lease.name, lease.lease_id) for lease in leases),
+    )
+    states: tuple[RuleState, ...] = reckoning.states(asks, stored, now_ms)
+    return Decision(admitted=True, states=states, receipts=(receipt,))
 
 
-def _charge(rule: LimitRule, stored: Counters | None, moment: Moment) -> Charge:
-    if stored is None or stored.window < moment.window - 1:
-        return Charge("start", rule.name, moment.window, 1)
-    if stored.window == moment.window - 1:
-        return Charge("roll", rule.name, moment.window, 1, ceiling=roll_room(rule.limit, 1, moment))
-    ceiling = room(rule.limit, 1, stored.previous, moment)
-    return Charge("continue", rule.name, moment.window, 1, ceiling=ceiling, previous=stored.previous)
+def _is_taken(leases: Sequence[LeaseCharge], stored: Stored) -> bool:
+    """Say whether a write that was refused is one that had been made: its answer was lost, and it was sent again."""
+    return bool(leases) and all(stored.leases.get(x.name, {}).get(x.lease_id) == x.expires_at_s for x in leases)
 
 
-def _refusal(
-    rules: Sequence[LimitRule], counters: Mapping[str, Counters], moments: Mapping[str, Moment]
-) -> Decision | None:
-    states = _states(rules, counters, moments)
-    return _refused(states) if any(state.remaining < 1 for state in states) else None
-
-
-def _refused(states: tuple[RuleState, ...]) -> Decision:
-    refusing = [state for state in states if state.remaining < 1]
-    return Decision(admitted=False, states=states, refused_by=max(refusing, key=lambda state: state.retry_ms))
-
-
-def _states(
-    rules: Sequence[LimitRule], counters: Mapping[str, Counters], moments: Mapping[str, Moment]
-) -> tuple[RuleState, ...]:
-    return tuple(_state(rule, roll(counters.get(rule.name), moments[rule.name]), moments[rule.name]) for rule in rules)
-
-
-def _state(rule: LimitRule, counters: Counters, moment: Moment) -> RuleState:
-    remaining = max(rule.limit - used(counters, moment), 0)
-    retry = 0 if remaining else wait_ms(counters, moment, rule.limit, 1)
-    return RuleState(rule, remaining, reset_ms(counters, moment), retry)
-
-
-def _expiry_s(rules: Sequence[LimitRule], now_ms: int) -> int:
-    """Counters matter for the window after theirs; a spare one leaves room for clocks that differ."""
-    return now_ms // 1000 + 3 * max(rule.window_s for rule in rules)
+def _is_held(lease: Lease, stored: Stored) -> bool:
+    return lease.lease_id in stored.leases.get(lease.counter, {})

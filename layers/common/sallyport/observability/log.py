@@ -44,14 +44,20 @@ class Logger:
         """Write a line of what an operator must look at."""
         self._log("ERROR", message, fields)
 
+    def audit(self, message: str, **fields: Field) -> None:
+        """Write a line that something else relies on, whatever the level."""
+        self._write_fields("INFO", message, fields)
+
     def metric(self, name: str, value: float, unit: str = "Count") -> None:
         """Write one metric of this stack in CloudWatch's embedded metric format, whatever the level."""
         dimensions = {"Stack": self._stack}
         self._write(json.dumps(embedded_metric(name, value, unit, dimensions, int(self._now() * 1000))))
 
     def _log(self, level: str, message: str, fields: Mapping[str, Field]) -> None:
-        if LEVELS[level] < self._minimum_level:
-            return
+        if LEVELS[level] >= self._minimum_level:
+            self._write_fields(level, message, fields)
+
+    def _write_fields(self, level: str, message: str, fields: Mapping[str, Field]) -> None:
         line = {
             "level": level,
             "message": message,

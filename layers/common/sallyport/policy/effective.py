@@ -16,6 +16,9 @@ It is raised when a released function would read less into a document than its w
 A field that older documents lack is read with a default, so that they can be rolled back to.
 """
 
+LIMITS_FORMAT = 2
+"""Of a document with `limits` or `models`, which functions of before would pass over without a word."""
+
 _TUPLES = ("audiences", "algorithms", "tenants", "scopes_claims", "default_scopes")
 
 
@@ -30,12 +33,17 @@ def merge(parameters: DoorRules, compiled: Mapping[str, Any] | None, version: in
     """
     if compiled is None:
         return parameters
-    if compiled.get("format") != FORMAT:
-        raise CompiledPolicyError("the stored policy's format isn't one this version knows")
+    check_format(compiled)
     try:
         return _merge(parameters, compiled, version)
     except (KeyError, TypeError, AttributeError) as error:
         raise CompiledPolicyError(f"the stored policy is broken: {type(error).__name__}") from None
+
+
+def check_format(compiled: Mapping[str, Any]) -> None:
+    """Raise `CompiledPolicyError` for a document that another version wrote, in a form not known here."""
+    if compiled.get("format") not in (FORMAT, LIMITS_FORMAT):
+        raise CompiledPolicyError("the stored policy's format isn't one this version knows")
 
 
 def _merge(parameters: DoorRules, compiled: Mapping[str, Any], version: int) -> DoorRules:

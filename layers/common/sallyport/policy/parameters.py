@@ -8,10 +8,13 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from sallyport.policy.limit_parameters import LimitSettings
+from sallyport.policy.limit_rules import MAX_CONCURRENT, STORE_FAILURE
 from sallyport.policy.rules import MAX_LEEWAY_S, SCOPES, SIGNING_ALGORITHMS, IssuerRules
 from sallyport.policy.urls import check_url
 
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}")
+_MAX_TOKENS = 1_000_000_000
 _LOG_LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40}
 
 
@@ -56,12 +59,18 @@ class UpstreamSettings(NamedTuple):
 
 
 class RouterSettings(NamedTuple):
-    """What a route to an upstream goes by. `models` empty: every model that the upstream knows."""
+    """What a route to an upstream goes by. `models` empty: every model that the upstream knows.
 
+    `stream_usage`: every stream is asked for its usage, whether or not its client wants it.
+    """
+
+    config_table: str
     counters_table: str
-    requests_per_minute: int
+    limits: LimitSettings
     upstream: UpstreamSettings
     models: tuple[str, ...]
+    stream_usage: bool
+    policy_refresh_s: float
     home_region: str
     log_level: int
 
@@ -69,9 +78,17 @@ class RouterSettings(NamedTuple):
 class PlainSettings(NamedTuple):
     """What a route without an upstream goes by."""
 
-    models: tuple[str, ...]
     home_region: str
     log_level: int
+
+
+class ModelsSettings(NamedTuple):
+    """What the list of models goes by, where no policy document says which are on offer."""
+
+    config_table: str
+    policy_refresh_s: float
+    models: tuple[str, ...]
+    plain: PlainSettings
 
 
 def read_authorizer_settings(environ: Mapping[str, str]) -> AuthorizerSettings:
@@ -119,8 +136,9 @@ def read_router_settings(environ: Mapping[str, str]) -> RouterSettings:
     """Read the settings of a route to an upstream. Raises `ConfigurationError`."""
     read = _Reader(environ)
     return RouterSettings(
+        config_table=read.text("CONFIG_TABLE"),
         counters_table=read.text("COUNTERS_TABLE"),
-        requests_per_minute=int(read.number("REQUESTS_PER_MINUTE", 1, 1_000_000)),
+        limits=_read_limits(read),
         upstream=UpstreamSettings(
             base_url=read.url("UPSTREAM_BASE_URL"),
             region=read.regions("UPSTREAM_REGION")[0],
@@ -129,6 +147,8 @@ def read_router_settings(environ: Mapping[str, str]) -> RouterSettings:
             idle_timeout_s=read.number("UPSTREAM_IDLE_TIMEOUT_S", 0.1, 900),
         ),
         models=read.items("MODELS"),
+        stream_usage=read.choice("STREAM_USAGE", {"enabled": True, "disabled": False}, default="enabled"),
+        policy_refresh_s=read.number("POLICY_REFRESH_S", 1, 300, default="10"),
         home_region=environ.get("AWS_REGION", ""),
         log_level=read.choice("LOG_LEVEL", _LOG_LEVELS),
     )
@@ -138,7 +158,18 @@ def read_plain_settings(environ: Mapping[str, str]) -> PlainSettings:
     """Read the settings of a route without an upstream. Raises `ConfigurationError`."""
     read = _Reader(environ)
     log_level = read.choice("LOG_LEVEL", _LOG_LEVELS)
-    return PlainSettings(read.items("MODELS"), environ.get("AWS_REGION", ""), log_level)
+    return PlainSettings(environ.get("AWS_REGION", ""), log_level)
+
+
+def read_models_settings(environ: Mapping[str, str]) -> ModelsSettings:
+    """Read the settings of the list of models. Raises `ConfigurationError`."""
+    read = _Reader(environ)
+    return ModelsSettings(
+        config_table=read.text("CONFIG_TABLE"),
+        policy_refresh_s=read.number("POLICY_REFRESH_S", 1, 300, default="10"),
+        models=read.items("MODELS"),
+        plain=read_plain_settings(environ),
+    )
 
 
 def discovery_url(issuer: str) -> str:
@@ -176,6 +207,19 @@ def _read_issuers(read: "_Reader", default_scopes: tuple[str, ...], *, local: bo
         default_scopes=default_scopes,
     )
     return (rules,)
+
+
+def _read_limits(read: "_Reader") -> LimitSettings:
+    return LimitSettings(
+        requests_per_minute=read.count("REQUESTS_PER_MINUTE", 1, 1_000_000, default=60),
+        tokens_per_minute=read.count("TOKENS_PER_MINUTE", 0, _MAX_TOKENS),
+        concurrent_requests=read.count("CONCURRENT_REQUESTS", 0, MAX_CONCURRENT),
+        tenant_requests_per_minute=read.count("TENANT_REQUESTS_PER_MINUTE", 0, 1_000_000),
+        tenant_tokens_per_minute=read.count("TENANT_TOKENS_PER_MINUTE", 0, _MAX_TOKENS),
+        ip_requests_per_minute=read.count("IP_REQUESTS_PER_MINUTE", 0, 1_000_000),
+        store_failure=read.choice("LIMIT_STORE_FAILURE", {name: name for name in STORE_FAILURE}, default="allow"),
+        max_output_tokens=read.count("MAX_OUTPUT_TOKENS", 1, 1_000_000, default=16_384),
+    )
 
 
 def _read_scopes(read: "_Reader") -> tuple[str, ...]:
@@ -216,8 +260,8 @@ class _Reader:
             raise ConfigurationError(f"SALLYPORT_{name}: must name regions, such as eu-central-1")
         return regions
 
-    def choice[T](self, name: str, values: Mapping[str, T]) -> T:
-        text = self.text(name)
+    def choice[T](self, name: str, values: Mapping[str, T], *, default: str = "") -> T:
+        text = self.optional(name) or default or self.text(name)
         if text not in values:
             raise ConfigurationError(f"SALLYPORT_{name}: must be one of {', '.join(values)}")
         return values[text]
@@ -225,6 +269,12 @@ class _Reader:
     def number(self, name: str, minimum: float, maximum: float, *, default: str = "") -> float:
         text = self.optional(name) or default or self.text(name)
         return _checked(name, text, lambda text: _bounded(float(text), minimum, maximum))
+
+    def count(self, name: str, minimum: int, maximum: int, *, default: int = 0) -> int:
+        number = self.number(name, minimum, maximum, default=str(default))
+        if number != int(number):
+            raise ConfigurationError(f"SALLYPORT_{name}: must be a whole number")
+        return int(number)
 
     def url(self, name: str) -> str:
         return _checked(name, self.text(name), check_url)

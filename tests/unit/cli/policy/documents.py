@@ -35,8 +35,25 @@ access:
 residency:
   zones: {eu: [eu-central-1, eu-west-1]}
   default: eu
+limits:
+  - {scope: ip, unit: requests, limit: 120, window: 1m}
+  - {scope: tenant, unit: concurrent, limit: 10}
+  - name: budget
+    scope: [model, tenant]
+    unit: usd
+    limit: 500.25
+    window: month
+    match: {routes: chat_completions, models: [gpt-4o], tenants: [acme, NO], scopes: [chat]}
+    on_store_failure: allow
+    enforce_cap: true
+models:
+  gpt-4o: {max_output_tokens: 16384, price: {input: 2.5, output: "10", cached_input: 1.25}}
+  text-embedding-3-small: {price: {input: 0.02, output: 0}}
 tenants:
   acme:
+    limits:
+      - {name: budget, limit: none}
+      - {scope: ip, unit: requests, limit: 5, window: 60s}
     residency: [eu, eu-north-1]
     models: [gpt-4o]
     allow: [198.51.100.0/25]

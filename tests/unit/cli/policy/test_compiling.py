@@ -3,15 +3,30 @@
 import json
 from typing import Any
 
+import pytest
+
 from sallyport.access.networks import NetworkSet, parse_address
 from sallyport.identity.principal import MAX_CONTEXT_BYTES, Principal, to_context
 from sallyport.policy.effective import merge
+from sallyport.policy.limit_rules import (
+    NO_WINDOW,
+    LimitMatch,
+    LimitRule,
+    ModelRules,
+    Price,
+    RouterRules,
+    Window,
+)
+from sallyport.policy.limit_texts import parse_limits
+from sallyport.policy.router_rules import merge_router
 from sallyport.policy.rules import SCOPES, AccessRules, DoorRules
 from sallyport_cli.policy.compiling import compile_policy, with_ip_rules
 from sallyport_cli.policy.ip_rules import IpEntry, IpRules
 from tests.unit.cli.policy.documents import EVERY_KEY, flow, read, with_issuer
 
 DEFAULTS = DoorRules(0, True, (), ("embeddings",), AccessRules(), {}, ("us-east-1",), {})
+NO_LIMITS = RouterRules(0, (), {}, None)
+LONGEST_LIMITS = parse_limits(",".join(f"input_tokens=1000000000000000/{2_678_300 + n}s" for n in range(10)))
 ONE_DENIED = IpRules(deny=(IpEntry("203.0.113.9"),))
 
 
@@ -45,6 +60,36 @@ def test_the_functions_read_every_key() -> None:
     assert rules.tenants["NO"].suspended
 
 
+def test_the_routers_read_limits_and_models() -> None:
+    rules = merge_router(NO_LIMITS, json.loads(compile_policy(read(EVERY_KEY))), 7)
+    per_ip, at_once, budget = rules.limits
+    assert per_ip == LimitRule("ip-requests-1m", ("ip",), "requests", 120, Window(60))
+    assert at_once == LimitRule("tenant-concurrent", ("tenant",), "concurrent", 10, NO_WINDOW)
+    match = LimitMatch(("chat_completions",), ("gpt-4o",), ("acme", "NO"), ("chat",))
+    month = Window(calendar="month")
+    assert budget == LimitRule("budget", ("tenant", "model"), "usd", 500_250_000_000, month, match, "allow", True)
+    assert rules.tenant_limits == {"acme": {"budget": None, "ip-requests-1m": per_ip._replace(limit=5)}}
+    assert rules.models == {
+        "gpt-4o": ModelRules(16_384, Price(2_500_000, 10_000_000, 1_250_000)),
+        "text-embedding-3-small": ModelRules(None, Price(20_000, 0, 20_000)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("tenants: {a: {limits: []}}", 1),
+        ("limits: []", 2),
+        ("models: {m: {}}", 2),
+        ("tenants: {a: {limits: [{scope: key, unit: requests, limit: 1, window: 1m}]}}", 2),
+    ],
+)
+def test_functions_of_before_refuse_what_they_would_pass_over(text: str, form: int) -> None:
+    compiled = compile_policy(read(f"version: 1\n{text}\n"))
+    assert json.loads(compiled)["format"] == form
+    assert json.loads(with_ip_rules(compiled, ONE_DENIED))["format"] == form
+
+
 def test_what_a_document_leaves_out_stays_with_the_parameters() -> None:
     compiled = json.loads(compile_policy(read("version: 1")))
     assert sorted(compiled) == ["format", "ip"]
@@ -74,5 +119,8 @@ def test_a_tenant_s_longest_rules_fit_into_the_authorizer_s_answer() -> None:
     text = f"version: 1\ntenants: {{acme: {{models: {flow(models)}, residency: {flow(regions)}}}}}\n"
     acme = merged(text).tenants["acme"]
     assert (len(",".join(acme.models or ())), len(",".join(acme.residency or ()))) == (1999, 979)
-    principal = Principal("jwt", "a" * 64, "\U0001f600" * 256, "", SCOPES, acme.models, acme.residency or ())
-    assert len(json.dumps(to_context(principal))) < MAX_CONTEXT_BYTES - 1000
+    subject, residency = "\U0001f600" * 256, acme.residency or ()
+    principal = Principal(
+        "jwt", "a" * 64, subject, "k" * 16, SCOPES, acme.models, residency, LONGEST_LIMITS, "f" * 16, "a" * 39
+    )
+    assert len(json.dumps(to_context(principal))) < MAX_CONTEXT_BYTES - 500

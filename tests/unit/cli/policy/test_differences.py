@@ -43,11 +43,45 @@ def changes(old: str, new: str) -> list[str]:
         ("tenants: {}", "tenants: {a: {models: []}}", ["+ tenants.a", "+ tenants.a.models: []"]),
         ("tenants: {a: {models: []}}", "tenants: {a: {}}", ["- tenants.a.models: []"]),
         ("tenants: {a: {}}", "tenants: {a: {suspended: true}}", ["~ tenants.a.suspended: false -> true"]),
+        ("limits: []", "", ["- limits: []"]),
+        (
+            "limits: [{scope: key, unit: concurrent, limit: 4}]",
+            "limits: []",
+            ["- limits.key-concurrent: 4 requests at a time for each key"],
+        ),
+        (
+            "tenants: {a: {limits: [{name: x, limit: none}]}}",
+            "tenants: {}",
+            ["- tenants.a", "- tenants.a.limits.x: lifted"],
+        ),
         ("access: {origin_secret: a}", "access: {origin_secret: b}", ["~ access.origin_secret: a -> b"]),
     ],
 )
 def test_a_change_is_told_by_its_path(old: str, new: str, told: list[str]) -> None:
     assert changes(f"version: 1\n{old}", f"version: 1\n{new}") == told
+
+
+LIMITS = """\
+version: 1
+limits:
+  - {scope: key, unit: requests, limit: 60, window: 1m}
+  - {scope: ip, unit: usd, limit: 1, window: day}
+models: {m: {price: {input: 1, output: 2}}}
+"""
+OTHER_LIMITS = """\
+version: 1
+limits:
+  - {scope: [ip], unit: usd, limit: 1.0, window: day}
+  - {scope: key, unit: requests, limit: 9, window: 60s}
+models: {m: {price: {input: "1.00", output: 2.5}}}
+"""
+
+
+def test_limits_are_the_same_by_their_name() -> None:
+    assert changes(LIMITS, OTHER_LIMITS) == [
+        "~ limits.key-requests-1m: 60 requests in 1m for each key -> 9 requests in 1m for each key",
+        "~ models.m.price.output: 2 -> 2.5",
+    ]
 
 
 def test_issuers_are_the_same_by_their_name() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from sallyport.adapters.aws_client import AwsClient, Service
+from sallyport.adapters.aws_client import TIMEOUT_S, TOTAL_S, AwsClient, Service
 from sallyport.observability.log import Logger
 from sallyport.policy.parameters import ConfigurationError
 
@@ -10,14 +10,18 @@ type Environ = Mapping[str, str]
 
 
 def make_aws_client(
-    service: Service, environ: Environ, left_s: Callable[[], float] = lambda: float("inf")
+    service: Service,
+    environ: Environ,
+    left_s: Callable[[], float] = lambda: float("inf"),
+    timeout_s: float = TIMEOUT_S,
+    total_s: float = TOTAL_S,
 ) -> AwsClient:
-    """Make the client of one service, which waits for at most `left_s`.
+    """Make the client of one service, which waits for at most `left_s`, `timeout_s` for a try and `total_s` in all.
 
     Raises `ConfigurationError` where Lambda's own variables are missing.
     """
     try:
-        return AwsClient(service, environ, left_s=left_s)
+        return AwsClient(service, environ, left_s=left_s, timeout_s=timeout_s, total_s=total_s)
     except ValueError as error:
         raise ConfigurationError(f"the environment's AWS settings: {error}") from None
 

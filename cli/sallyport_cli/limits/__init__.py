@@ -1,0 +1,1 @@
+"""`sallyport limits`: how much of each limit is used, resets, and what killed functions left charged."""

@@ -1,0 +1,1 @@
+"""`sallyport usage`: what tenants used, from the totals of each day."""

@@ -1,0 +1,76 @@
+"""An upstream's body on its way to the client: what happens to it is noted, and its usage is read in passing."""
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import NamedTuple, Protocol
+
+from sallyport.errors import SallyportError
+from sallyport.gateway.event_stream import whole_events
+from sallyport.gateway.record import RequestRecord
+from sallyport.providers.stream_usage import without_usage
+from sallyport.providers.transport import UpstreamResponse
+
+MAX_BLANK_CHUNKS = 16
+"""A body that is blank for longer than this isn't waited for."""
+
+
+class UsageReader(Protocol):
+    """Looks at an answer as it passes; `providers.usage` has one for each kind of answer."""
+
+    def feed(self, chunk: bytes, /) -> None:
+        """Take the next bytes."""
+
+
+class Form(NamedTuple):
+    """How a body is passed on: in whole events, and without a usage that the client didn't ask for."""
+
+    by_event: bool
+    strip_usage: bool = False
+
+
+class Passage:
+    """The body, byte for byte but for what its form says.
+
+    Of an event stream whole events are passed on, so that one which breaks off ends with an event that can be read.
+    """
+
+    def __init__(self, response: UpstreamResponse, record: RequestRecord, usage: UsageReader, form: Form) -> None:
+        self._response = response
+        self._chunks = response.chunks()
+        self._record = record
+        self._usage = usage
+        self._form = form
+        self._begun: list[bytes] = []
+
+    def start(self) -> bytes:
+        """Wait for the first bytes, and give them without the white space before them; they still go to the client."""
+        for chunk in self._chunks:
+            self._begun.append(chunk)
+            if (visible := chunk.lstrip()) or len(self._begun) == MAX_BLANK_CHUNKS:
+                return visible
+        return b""
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            for chunk in self._outgoing():
+                self._record.note_first_byte()
+                self._record.bytes_out += len(chunk)
+                yield chunk
+            self._record.note(complete=True)
+        except SallyportError as error:
+            self._record.note(code=error.code)
+            raise
+
+    def close(self) -> None:
+        """Let go of the upstream's answer."""
+        self._response.close()
+
+    def _outgoing(self) -> Iterable[bytes]:
+        chunks: Iterable[bytes] = chain(self._begun, self._chunks)
+        looked_at = self._look(whole_events(chunks) if self._form.by_event else chunks)
+        return without_usage(looked_at) if self._form.strip_usage else looked_at
+
+    def _look(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            self._usage.feed(chunk)
+            yield chunk

@@ -1,0 +1,117 @@
+"""What a route goes by: the limits of the stack's parameters, replaced by the applied document's, and its models."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sallyport.policy.effective import CompiledPolicyError, check_format
+from sallyport.policy.limit_rules import (
+    LIMIT_SCOPES,
+    MAX_CONCURRENT,
+    NO_WINDOW,
+    STORE_FAILURE,
+    UNITS,
+    LimitMatch,
+    LimitRule,
+    ModelRules,
+    Price,
+    RouterRules,
+    parse_window,
+)
+
+_MATCHES = LimitMatch._fields
+
+
+def merge_router(parameters: RouterRules, compiled: Mapping[str, Any] | None, version: int) -> RouterRules:
+    """Give what is in force: `parameters` alone, or under the compiled document of this version.
+
+    `limits` of the document replace those of the parameters, tenants' own come on top of either. Raises
+    `CompiledPolicyError` for a document of another format, or a broken one.
+    """
+    if compiled is None:
+        return parameters
+    check_format(compiled)
+    try:
+        return _merge(parameters, compiled, version)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise CompiledPolicyError(f"the stored policy is broken: {type(error).__name__}") from None
+
+
+def _merge(parameters: RouterRules, compiled: Mapping[str, Any], version: int) -> RouterRules:
+    merged = parameters._replace(version=version)
+    if "limits" in compiled:
+        merged = merged._replace(limits=tuple(read_rule(raw) for raw in compiled["limits"]))
+    if "tenants" in compiled:
+        merged = merged._replace(tenant_limits=_tenant_limits(compiled["tenants"]))
+    if "models" in compiled:
+        merged = merged._replace(models={name: _model(raw) for name, raw in compiled["models"].items()})
+    return merged
+
+
+def rule_as_json(rule: LimitRule) -> dict[str, Any]:
+    """Write a rule as a compiled document holds it: its fields, the window as text."""
+    window = "" if rule.window == NO_WINDOW else rule.window.text
+    return {**rule._asdict(), "window": window, "match": _match_json(rule)}
+
+
+def read_rule(raw: Mapping[str, Any]) -> LimitRule:
+    """Read what `rule_as_json` wrote. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
+    _check_rule(raw)
+    window = NO_WINDOW if raw["window"] == "" else parse_window(raw["window"])
+    match = LimitMatch(**{name: tuple(values) for name, values in raw["match"].items()})
+    return LimitRule(**{**raw, "scope": tuple(raw["scope"]), "window": window, "match": match})
+
+
+def _check_rule(raw: Mapping[str, Any]) -> None:
+    """Refuse what would count nothing, or other things than its writer meant."""
+    places = [LIMIT_SCOPES.index(part) for part in raw["scope"]]
+    is_sound = (
+        isinstance(raw["name"], str)
+        and raw["unit"] in UNITS
+        and bool(places)
+        and places == sorted(set(places))
+        and _is_count(raw["limit"])
+        and (raw["unit"] == "concurrent") == (raw["window"] == "")
+        and (raw["unit"] != "concurrent" or raw["limit"] <= MAX_CONCURRENT)
+        and raw["on_store_failure"] in STORE_FAILURE
+        and isinstance(raw["enforce_cap"], bool)
+    )
+    if not is_sound:
+        raise ValueError("a limit is broken")
+
+
+def _is_count(value: object) -> bool:
+    """Say whether a value is a whole number from 1; JSON's true is none."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _match_json(rule: LimitRule) -> dict[str, list[str]]:
+    """Give what isn't empty, so that a document of many rules stays short."""
+    return {name: list(values) for name, values in zip(_MATCHES, rule.match, strict=True) if values}
+
+
+def _tenant_limits(tenants: Mapping[str, Any]) -> dict[str, Mapping[str, LimitRule | None]]:
+    """Give the limits of the tenants that have their own; documents from before there were any have none."""
+    return {tenant: _own(raw["limits"]) for tenant, raw in tenants.items() if raw.get("limits")}
+
+
+def _own(limits: Mapping[str, Any]) -> dict[str, LimitRule | None]:
+    return {name: None if raw is None else _named(name, read_rule(raw)) for name, raw in limits.items()}
+
+
+def _named(name: str, rule: LimitRule) -> LimitRule:
+    if rule.name != name:
+        raise ValueError("a tenant's limit has two names")
+    return rule
+
+
+def _model(raw: Mapping[str, Any]) -> ModelRules:
+    price, cap = raw["price"], raw["max_output_tokens"]
+    if cap is not None and not _is_count(cap):
+        raise ValueError("a model is broken")
+    return ModelRules(cap, None if price is None else _price(price))
+
+
+def _price(raw: Mapping[str, Any]) -> Price:
+    if not all(part == 0 or _is_count(part) for part in raw.values()):
+        raise ValueError("a price is broken")
+    return Price(**raw)

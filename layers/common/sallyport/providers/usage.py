@@ -1,0 +1,136 @@
+"""What an upstream says that a request used, read from its answer on the way; and how much text was seen if it didn't.
+
+The answer itself is passed on untouched: this only looks. Reading never fails; an upstream's usage that makes no sense
+is no usage.
+"""
+
+import json
+import re
+from typing import Any, NamedTuple
+
+MAX_WHOLE_BYTES = 4 * 1024 * 1024
+"""A JSON answer is parsed whole up to here; of a longer one the first and the last `MAX_END_BYTES` are searched."""
+MAX_END_BYTES = 16 * 1024
+MAX_TOKENS = 1_000_000_000
+
+# A quote inside of a JSON string is escaped, so neither pattern can begin within an answer's text.
+_USAGE = re.compile(rb'"usage"\s*:\s*(?=\{)')
+_TEXT = re.compile(rb'"(?:content|text|reasoning_content|reasoning|refusal|arguments)"\s*:\s*"((?:[^"\\]++|\\.)*+)')
+_DATA_LINE = re.compile(rb"^data:", re.MULTILINE)
+
+
+class ReportedUsage(NamedTuple):
+    """Tokens as the upstream counted them; `cached_input_tokens` are part of `input_tokens`."""
+
+    input_tokens: int
+    output_tokens: int
+    cached_input_tokens: int = 0
+
+
+class Seen(NamedTuple):
+    """What of an answer came by: bytes of generated text, as JSON has them, and events that carry data."""
+
+    text_bytes: int = 0
+    chunks: int = 0
+
+
+class StreamUsage:
+    """Looks for usage in an event stream. The last one counts: some upstreams send a growing one with every chunk."""
+
+    def __init__(self) -> None:
+        self.reported: ReportedUsage | None = None
+        self._text_bytes = 0
+        self._chunks = 0
+
+    def feed(self, events: bytes) -> None:
+        """Take one or more whole events."""
+        self._chunks += len(_DATA_LINE.findall(events))
+        self._text_bytes += _text_bytes(events)
+        if b'"usage"' in events:
+            self.reported = _search(events) or self.reported
+
+    @property
+    def seen(self) -> Seen:
+        """Give how much came by."""
+        return Seen(self._text_bytes, self._chunks)
+
+
+class BodyUsage:
+    """Looks for usage in a JSON answer, once it is over."""
+
+    def __init__(self) -> None:
+        self._begun: list[bytes] = []
+        self._tail = b""
+        self._size = 0
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes of the body. No more than `MAX_WHOLE_BYTES` of them is kept."""
+        self._size += len(chunk)
+        if self._size <= MAX_WHOLE_BYTES:
+            self._begun.append(chunk)
+            return
+        if not self._tail:  # the first chunk over the limit
+            whole = b"".join(self._begun)
+            self._begun, self._tail = [whole[:MAX_END_BYTES]], whole[-MAX_END_BYTES:]
+        self._tail = (self._tail + chunk)[-MAX_END_BYTES:]
+
+    @property
+    def reported(self) -> ReportedUsage | None:
+        """Give the usage, None if there is none, or the body broke off before it."""
+        begun = b"".join(self._begun)
+        if self._tail:
+            return _search(self._tail) or _search(begun)
+        try:
+            answer = json.loads(begun)
+        except (ValueError, RecursionError):
+            return _search(begun)
+        return read_usage(answer.get("usage")) if isinstance(answer, dict) else None
+
+    @property
+    def seen(self) -> Seen:
+        """Give how much came by; of a body that is too long to be kept, all of it counts as text."""
+        return Seen(self._size if self._tail else _text_bytes(b"".join(self._begun)))
+
+
+class NoUsage:
+    """Stands where nothing came back from which usage could be read."""
+
+    reported: ReportedUsage | None = None
+    seen = Seen()
+
+    def feed(self, chunk: bytes) -> None:
+        """Do nothing."""
+
+
+def read_usage(value: Any) -> ReportedUsage | None:
+    """Read an answer's `usage` object; an embedding's has no `completion_tokens`. None for what makes no sense."""
+    if not isinstance(value, dict):
+        return None
+    prompt, completion = _count(value.get("prompt_tokens")), _count(value.get("completion_tokens", 0))
+    if prompt is None or completion is None:
+        return None
+    details = value.get("prompt_tokens_details")
+    cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else None
+    return ReportedUsage(prompt, completion, min(cached or 0, prompt))
+
+
+def _search(text: bytes) -> ReportedUsage | None:
+    """Give the last usage object in a part of an answer."""
+    decode = json.JSONDecoder().raw_decode
+    found = None
+    for match in _USAGE.finditer(text):
+        end = text[match.end() : match.end() + MAX_END_BYTES]
+        try:
+            found = read_usage(decode(end.decode(errors="replace"))[0]) or found
+        except (ValueError, RecursionError):
+            continue
+    return found
+
+
+def _text_bytes(text: bytes) -> int:
+    return sum(len(match[1]) for match in _TEXT.finditer(text))
+
+
+def _count(value: Any) -> int | None:
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_TOKENS
+    return value if is_count else None
