@@ -142,28 +142,21 @@ def reset_counters(
 )
 @click.option("--log-file", metavar="FILE", help="JSON lines instead of CloudWatch's, - for stdin.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be refunded.")
-@click.option(
-    "--failed-too",
-    is_flag=True,
-    help="Also where a settlement failed. It may have been made all the same: a limit may then be passed.",
-)
 @counters_option
 @on_target
-def reconcile(
-    *, since: int, log_file: str | None, dry_run: bool, failed_too: bool, counters: str | None, target: Target
-) -> None:
-    """Refund tokens and money that killed functions had reserved and could not settle, each request once at most."""
+def reconcile(*, since: int, log_file: str | None, dry_run: bool, counters: str | None, target: Target) -> None:
+    """Settle what functions had reserved and could not settle: they were killed, or the table was away."""
     now_s = time.time()
     lines = lines_of_stack(target, now_s - since) if log_file is None else lines_of_file(log_file)
     audit = read_audit(lines)
-    wanted = audit.open(now_s, failed_too=failed_too)
+    wanted = audit.open(now_s)
     if wanted:
         table = counters_table(target, counters)
         refunder = Refunder(target.client("dynamodb"), table, now_s, dry_run=dry_run)
         with dynamodb_errors(table):
             for reserved in wanted:
                 print(refund_in_words(reserved, refunder.refund(reserved), dry_run=dry_run))
-    for note in _notes(len(audit.reserved), audit.running(now_s), 0 if failed_too else audit.failed()):
+    for note in _notes(len(audit.reserved), audit.running(now_s), audit.uncertain()):
         click.echo(note, err=True)
 
 
@@ -222,9 +215,9 @@ def _tell_unknown(answer: Answer) -> None:
         click.echo(f"{rule} isn't shown: it counts by {part}; name one with --{option}", err=True)
 
 
-def _notes(read: int, running: int, failed: int) -> Iterator[str]:
+def _notes(read: int, running: int, uncertain: int) -> Iterator[str]:
     yield f"reservations read: {read:,}"
     if running:
         yield f"without a settlement but still new: {running:,}"
-    if failed:
-        yield f"with a settlement that failed, left alone: {failed:,} (--failed-too)"
+    if uncertain:
+        yield f"with a settlement that may have been made, left alone: {uncertain:,}"

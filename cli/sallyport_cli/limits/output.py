@@ -53,8 +53,19 @@ def refund_in_words(reserved: Reserved, refund: Refund, *, dry_run: bool) -> str
         return f"{of}: refunded before"
     if refund.outcome == "window over":
         return f"{of}: counts no longer"
-    amounts = ", ".join(f"{_with_unit(charge.unit, charge.amount)} to {member}" for member, charge in refund.charges)
-    return f"{of}: {'would refund' if dry_run else 'refunded'} {amounts}"
+    back = [
+        f"{_with_unit(charge.unit, charge.amount)} to {member}"
+        for member, charge in refund.charges
+        if charge.amount > 0
+    ]
+    more = [
+        f"{_with_unit(charge.unit, -charge.amount)} to {member}"
+        for member, charge in refund.charges
+        if charge.amount < 0
+    ]
+    done = ("would refund ", "would add ") if dry_run else ("refunded ", "added ")
+    parts = [verb + ", ".join(amounts) for verb, amounts in zip(done, (back, more), strict=True) if amounts]
+    return f"{of}: {'; '.join(parts)}"
 
 
 def _with_unit(unit: str, amount: int) -> str:

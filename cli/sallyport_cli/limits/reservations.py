@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sallyport.limits.rules import Charged
@@ -33,48 +33,56 @@ class Reserved:
 
 @dataclass(frozen=True)
 class Audit:
-    """What lines told: reservations, and by request whether its settlement succeeded."""
+    """What lines told: reservations, which requests are settled, and what a failed settlement left to be done."""
 
     reserved: Mapping[str, Reserved]
-    settled: Mapping[str, bool]
+    settled: frozenset[str]
+    failed: Mapping[str, Sequence[tuple[str, Charged]]]
 
-    def open(self, now_s: float, *, failed_too: bool) -> list[Reserved]:
-        """Give the reservations without a settlement whose functions are surely over.
+    def open(self, now_s: float) -> list[Reserved]:
+        """Give what is to be given back, of functions that are surely over.
 
-        `failed_too`: those too that have one, which failed.
+        That is the whole reservation where there is no settlement. Where one failed it is what that left: an amount
+        below 0 is to be added.
         """
-        return [
-            reserved
-            for reserved in self.reserved.values()
-            if reserved.until_s + SPARE_S < now_s
-            and (reserved.request_id not in self.settled or (failed_too and not self.settled[reserved.request_id]))
-        ]
+        over = (found for found in self.reserved.values() if found.until_s + SPARE_S < now_s)
+        due = (self._due(found) for found in over if found.request_id not in self.settled)
+        return [found for found in due if found.charges]
 
     def running(self, now_s: float) -> int:
         """Count the reservations without a settlement that may still get one."""
         return sum(
-            reserved.until_s + SPARE_S >= now_s and reserved.request_id not in self.settled
+            reserved.until_s + SPARE_S >= now_s and self._is_untold(reserved.request_id)
             for reserved in self.reserved.values()
         )
 
-    def failed(self) -> int:
-        """Count the reservations whose settlement failed."""
-        return sum(not settled and request_id in self.reserved for request_id, settled in self.settled.items())
+    def uncertain(self) -> int:
+        """Count the settlements that failed without an answer: they may have been made, and are left alone."""
+        return sum(not charges for request_id, charges in self.failed.items() if request_id not in self.settled)
+
+    def _due(self, found: Reserved) -> Reserved:
+        return replace(found, charges=self.failed.get(found.request_id, found.charges))
+
+    def _is_untold(self, request_id: str) -> bool:
+        return request_id not in self.settled and request_id not in self.failed
 
 
 def read_audit(lines: Iterable[str]) -> Audit:
     """Read JSON lines; all that isn't about reservations is passed over, a broken line too."""
     reserved: dict[str, Reserved] = {}
-    settled: dict[str, bool] = {}
+    settled: set[str] = set()
+    failed: dict[str, Sequence[tuple[str, Charged]]] = {}
     for fields in _objects(lines):
         request_id = fields.get("request_id")
         if not isinstance(request_id, str) or not request_id:
             continue
         if fields.get("message") == RESERVATION and (found := _reserved(request_id, fields)) is not None:
             reserved[request_id] = found
+        elif fields.get("message") == SETTLEMENT and fields.get("settled") is True:
+            settled.add(request_id)
         elif fields.get("message") == SETTLEMENT:
-            settled[request_id] = settled.get(request_id, False) or fields.get("settled") is True
-    return Audit(reserved, settled)
+            failed[request_id] = _due(fields)
+    return Audit(reserved, frozenset(settled), failed)
 
 
 def _objects(lines: Iterable[str]) -> Iterator[Mapping[str, Any]]:
@@ -99,6 +107,15 @@ def _reserved(request_id: str, fields: Mapping[str, Any]) -> Reserved | None:
         return None
     settled = [(member, charge) for member, charge in charges if charge.unit in SETTLED_UNITS and charge.amount > 0]
     return Reserved(request_id, str(fields.get("tenant", "")), until_s, settled)
+
+
+def _due(fields: Mapping[str, Any]) -> Sequence[tuple[str, Charged]]:
+    """Give what a failed settlement left to be given back; nothing where that isn't told."""
+    try:
+        due = [_charge(str(text)) for text in fields.get("due") or ()]
+    except (TypeError, ValueError):
+        return ()
+    return [(member, charge._replace(amount=-charge.amount)) for member, charge in due]
 
 
 def _charge(text: str) -> tuple[str, Charged]:

@@ -78,10 +78,26 @@ def test_what_was_settled_or_may_still_be_is_left_alone(run: Run, counting: Coun
     assert result.stderr.splitlines() == [
         "reservations read: 3",
         "without a settlement but still new: 1",
-        "with a settlement that failed, left alone: 1 (--failed-too)",
+        "with a settlement that may have been made, left alone: 1",
     ]
     assert current(counting, "tenant#acme", TOKENS) == 400
-    assert reconcile(run, lines, "--failed-too").stdout.startswith("r3 of acme: refunded 400 tokens to key#k1")
+
+
+def test_what_a_failed_settlement_left_is_done(run: Run, counting: Counting) -> None:
+    receipts = reserve(counting)
+    line = json.loads(settlement("r1", settled=False))
+    changes = {"tokens": -300, "usd": 2_000_000}
+    line["due"] = [
+        f"{receipt.member} {charge.counter} {charge.unit} {charge.window} {changes[charge.unit]}"
+        for receipt in receipts
+        for charge in receipt.charges
+    ]
+    result = reconcile(run, reservation("r1", receipts) + json.dumps(line) + "\n")
+    assert result.stdout == (
+        "r1 of acme: refunded 300 tokens to key#k1, 300 tokens to tenant#acme; added $0.002 to tenant#acme\n"
+    )
+    assert current(counting, "tenant#acme", TOKENS) == current(counting, "key#k1", KEY_TOKENS) == 100
+    assert current(counting, "tenant#acme", USD) == 5000 + 2_000_000
 
 
 def test_a_dry_run_writes_nothing(run: Run, counting: Counting) -> None:
@@ -121,7 +137,7 @@ def test_a_counter_never_falls_below_nothing(run: Run, counting: Counting) -> No
 
 def test_operators_at_the_same_time_refund_once(counting: Counting, emulator: Emulator) -> None:
     first, second = reserve(counting, 100), reserve(counting, 300)
-    (reserved,) = read_audit([reservation("r1", first)]).open(time.time(), failed_too=False)
+    (reserved,) = read_audit([reservation("r1", first)]).open(time.time())
     barrier = threading.Barrier(4)
 
     def refund(_number: int) -> str:

@@ -183,7 +183,7 @@ def test_refused_caller_is_asked_anew_after_something_was_given_back(bench: Benc
     places = rule("key", 1, "concurrent")
     first = bench.admit(places)
     assert not bench.admit(places).admitted
-    assert bench.admission.settle(first.receipts, {}, {})
+    assert not bench.admission.settle(first.receipts, {}, {})
     assert bench.admit(places).admitted
 
 
@@ -277,7 +277,7 @@ def test_other_failure_midway_leaves_no_charge(bench: Bench) -> None:
 def test_settlement_corrects_tokens_and_leaves_requests(bench: Bench) -> None:
     tokens, requests = rule("key", 1000, "tokens"), rule("tenant", 10)
     decision = bench.admit(tokens, requests, tokens=400)
-    assert bench.admission.settle(decision.receipts, reserved_cost(400, 0, None), actual_cost(Usage(100, 50), None))
+    assert not bench.admission.settle(decision.receipts, reserved_cost(400, 0, None), actual_cost(Usage(100, 50), None))
     assert bench.remaining(tokens) == 850
     assert bench.remaining(requests) == 9
     assert bench.store.adjusted == ["key"]
@@ -286,7 +286,7 @@ def test_settlement_corrects_tokens_and_leaves_requests(bench: Bench) -> None:
 def test_settlement_of_what_cost_nothing_gives_all_tokens_back(bench: Bench) -> None:
     tokens = rule("key", 1000, "tokens")
     decision = bench.admit(tokens, KEY, tokens=400)
-    assert bench.admission.settle(decision.receipts, reserved_cost(400, 0, None), {})
+    assert not bench.admission.settle(decision.receipts, reserved_cost(400, 0, None), {})
     assert bench.remaining(tokens) == 1000
     assert bench.remaining(KEY) == 9
 
@@ -294,7 +294,9 @@ def test_settlement_of_what_cost_nothing_gives_all_tokens_back(bench: Bench) -> 
 def test_settlement_may_overshoot(bench: Bench) -> None:
     tokens = rule("key", 1000, "tokens")
     decision = bench.admit(tokens, tokens=400)
-    assert bench.admission.settle(decision.receipts, reserved_cost(400, 0, None), actual_cost(Usage(400, 900), None))
+    assert not bench.admission.settle(
+        decision.receipts, reserved_cost(400, 0, None), actual_cost(Usage(400, 900), None)
+    )
     assert not bench.admit(tokens, tokens=1).admitted
 
 
@@ -303,7 +305,7 @@ def test_settlement_that_fails_is_told_and_the_others_are_settled(bench: Bench) 
     decision = bench.admit(mine, all_of_it, tokens=400)
     bench.cut("adjust", "key")
     cost = reserved_cost(400, 0, None)
-    assert not bench.admission.settle(decision.receipts, cost, {})
+    assert bench.admission.settle(decision.receipts, cost, {})
     assert bench.unsettled == [("key#k1", {"tokens": -400}, "no store")]
     assert bench.remaining(all_of_it) == 1000
 
@@ -311,7 +313,7 @@ def test_settlement_that_fails_is_told_and_the_others_are_settled(bench: Bench) 
 def test_settlement_without_an_answer_leaves_nothing_to_be_done_again(bench: Bench) -> None:
     decision = bench.admit(rule("key", 1000, "tokens"), tokens=400)
     bench.cut("adjust", "key", error=UncertainError("no answer"))
-    assert not bench.admission.settle(decision.receipts, reserved_cost(400, 0, None), {})
+    assert bench.admission.settle(decision.receipts, reserved_cost(400, 0, None), {})
     assert bench.unsettled == [("key#k1", {}, "no answer")]
 
 
@@ -358,6 +360,6 @@ def test_refusals_leave_no_charge_whatever_came_before(steps: list[tuple[int, in
         twin = clean.admit(*RULES, tokens=tokens)
         assert (twin.admitted, twin.states) == (True, decision.states)
         reserved, actual = reserved_cost(tokens, 0, None), actual_cost(Usage(used, 0), None)
-        assert asked.admission.settle(decision.receipts, reserved, actual)
-        assert clean.admission.settle(twin.receipts, reserved, actual)
+        assert not asked.admission.settle(decision.receipts, reserved, actual)
+        assert not clean.admission.settle(twin.receipts, reserved, actual)
     assert asked.unsettled == []

@@ -27,6 +27,7 @@ _NOT_MADE = frozenset({
     "ProvisionedThroughputExceededException",
     "RequestLimitExceeded",
     "ThrottlingException",
+    "TransactionConflictException",
     "Unreachable",
 })  # fmt: skip
 """Passing faults of calls that were surely not carried out."""

@@ -5,17 +5,17 @@ what was really used: what the upstream reports, else an estimate of what passed
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from sallyport.gateway.limit_answers import refusal
 from sallyport.gateway.reservation import Reservation, reserve
 from sallyport.identity.principal import Principal
-from sallyport.limits.admission import Admission
+from sallyport.limits.admission import Admission, Unsettled
 from sallyport.limits.cost import Usage, actual_cost
 from sallyport.limits.estimate import estimate_output_tokens
 from sallyport.limits.headers import limit_headers
-from sallyport.limits.rules import Receipt, RuleState
+from sallyport.limits.rules import Charged, Receipt, RuleState
 from sallyport.limits.selection import Demand, caller_values, matching, rules_for
 from sallyport.limits.totals import OTHER_MODEL, UsageTotals
 from sallyport.observability.log import Field, Logger
@@ -166,9 +166,11 @@ class Meter:
             return
         usage = self._usage
         actual = reservation.cost if usage is None else actual_cost(usage, reservation.price)
-        settled = admission.settle(self._receipts, reservation.cost, actual)
+        failed = admission.settle(self._receipts, reservation.cost, actual)
         if self._audited:
-            self._metering.logger.audit("settlement", request_id=self._request_id, settled=settled)
+            self._metering.logger.audit(
+                "settlement", request_id=self._request_id, settled=not failed, due=list(_due(failed)) or None
+            )
         if usage is not None:
             self._add_up(usage)
 
@@ -215,12 +217,24 @@ def _nanodollars(usage: Usage, price: Price | None) -> int:
     return actual_cost(usage, price).get("usd", 0)
 
 
+def _due(failed: Sequence[Unsettled]) -> Iterator[str]:
+    """Give what is still to be added to counters, in the form of a reservation's charges."""
+    for receipt, due in failed:
+        for charge in receipt.charges:
+            if change := due.get(charge.unit, 0):
+                yield _in_words(receipt.member, charge._replace(amount=change))
+
+
 def _open_charges(receipts: Sequence[Receipt]) -> list[str]:
     """Give what a killed process would leave charged, each as `<member> <counter> <unit> <window> <amount>`."""
     return [
-        f"{receipt.member} {charge.counter} {charge.unit} {charge.window} {charge.amount}"
+        _in_words(receipt.member, charge)
         for receipt in receipts
         if not receipt.in_memory
         for charge in receipt.charges
         if charge.unit in SETTLED_UNITS
     ]
+
+
+def _in_words(member: str, charge: Charged) -> str:
+    return f"{member} {charge.counter} {charge.unit} {charge.window} {charge.amount}"

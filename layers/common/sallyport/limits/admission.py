@@ -6,6 +6,7 @@ rule's own: this process's memory, or nobody, and then the request is refused.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from sallyport.errors import LimitsUnavailableError
 from sallyport.limits.cost import unit_cost
@@ -16,6 +17,13 @@ from sallyport.limits.sliding import Limiter, StoreError, UncertainError
 from sallyport.policy.limit_rules import SETTLED_UNITS, LimitRule
 
 type _Scopes = Sequence[tuple[str, Sequence[LimitRule]]]
+
+
+class Unsettled(NamedTuple):
+    """What is still to be added to a receipt's counters, by unit; nothing where it may have been added already."""
+
+    receipt: Receipt
+    due: Cost
 
 
 class Admission:
@@ -65,20 +73,20 @@ class Admission:
         states = _states(charged, demand.cost if returned else {})
         return refused._replace(states=states + refused.states)
 
-    def settle(self, receipts: Iterable[Receipt], reserved: Cost, actual: Cost) -> bool:
+    def settle(self, receipts: Iterable[Receipt], reserved: Cost, actual: Cost) -> tuple[Unsettled, ...]:
         """Correct what was reserved to what was used, in the windows that were charged; give places back.
 
-        Requests stay counted. Never raises; says whether everything is settled.
+        Requests stay counted. Never raises; gives what couldn't be settled.
         """
         changes = {unit: actual.get(unit, 0) - reserved.get(unit, 0) for unit in SETTLED_UNITS}
         changes = {unit: change for unit, change in changes.items() if change}
-        settled = [self._settle(receipt, changes) for receipt in receipts]
-        return all(settled)
+        failed = (self._settle(receipt, changes) for receipt in receipts)
+        return tuple(unsettled for unsettled in failed if unsettled is not None)
 
     def refund(self, receipts: Iterable[Receipt]) -> bool:
         """Give everything back, requests too: nothing was forwarded. Never raises; says whether all of it is back."""
-        returned = [self._settle(receipt, None) for receipt in receipts]
-        return all(returned)
+        failed = [self._settle(receipt, None) for receipt in receipts]
+        return not any(failed)
 
     def _charge(
         self, scopes: _Scopes, demand: Demand, version: int, now_ms: int, charged: list[Decision]
@@ -110,8 +118,8 @@ class Admission:
             self._fallback = self._make_fallback()
         return self._fallback
 
-    def _settle(self, receipt: Receipt, changes: Cost | None) -> bool:
-        """Settle one receipt; None for `changes`: give it back whole."""
+    def _settle(self, receipt: Receipt, changes: Cost | None) -> Unsettled | None:
+        """Settle one receipt, and give it back where that failed. None for `changes`: return all of the charge."""
         limiter = self._memory() if receipt.in_memory else self._limiter
         due = {x.unit: -x.amount if changes is None else changes.get(x.unit, 0) for x in receipt.charges}
         try:
@@ -120,15 +128,17 @@ class Admission:
             else:
                 limiter.settle(receipt, changes)
         except UncertainError as error:
-            self._on_unsettled(receipt, {}, str(error))
-            return False
+            return self._note_unsettled(receipt, {}, str(error))
         except Exception as error:  # noqa: BLE001 - the answer is out already, or an error is on its way
             reason = str(error) if isinstance(error, StoreError) else type(error).__name__
-            self._on_unsettled(receipt, {unit: change for unit, change in due.items() if change}, reason)
-            return False
+            return self._note_unsettled(receipt, {unit: change for unit, change in due.items() if change}, reason)
         if receipt.leases or min(due.values(), default=0) < 0:
             self._refusals.forget(receipt.member)
-        return True
+        return None
+
+    def _note_unsettled(self, receipt: Receipt, due: Cost, reason: str) -> Unsettled:
+        self._on_unsettled(receipt, due, reason)
+        return Unsettled(receipt, due)
 
 
 def _over_limit(scopes: _Scopes, cost: Cost) -> tuple[RuleState, ...]:

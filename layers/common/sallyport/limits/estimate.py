@@ -3,7 +3,7 @@
 A tokenizer's vocabulary is larger than all the rest of the layer, and a provider's next model brings another one. So
 text is measured by what its UTF-8 bytes are: each class of characters has a weight in tokens, fitted to o200k_base
 over prose in some thirty languages, program code, JSON, logs and random identifiers. `make bench ARGS=estimate`
-measures the error and the time, a few microseconds per KB. The guess is no bound: the charge is set right once the
+measures the error and the time, below ten microseconds per KB. The guess is no bound: the charge is set right once the
 provider has reported what it counted.
 """
 

@@ -47,14 +47,18 @@ def caller_values(
 def rules_for(rules: RouterRules, tenant: str, key_rules: Sequence[LimitRule]) -> tuple[LimitRule, ...]:
     """Give what is in force for a caller: the general rules, by name under its tenant's, under its key's.
 
-    A tenant's None lifts the rule of that name; the key's own still holds.
+    A tenant's None lifts the rule of that name; the key's own still holds. What must not be passed while the store is
+    away, a key's own number of it must not be either.
     """
     own = rules.tenant_limits.get(tenant)
     if not own and not key_rules:
         return rules.limits
     by_name: dict[str, LimitRule | None] = {rule.name: rule for rule in rules.limits}
     by_name.update(own or {})
-    by_name.update((rule.name, rule) for rule in key_rules)
+    for rule in key_rules:
+        replaced = by_name.get(rule.name)
+        is_strict = replaced is not None and replaced.on_store_failure == "deny"
+        by_name[rule.name] = rule._replace(on_store_failure="deny") if is_strict else rule
     return tuple(rule for rule in by_name.values() if rule is not None)
 
 

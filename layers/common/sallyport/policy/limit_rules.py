@@ -114,16 +114,19 @@ class RouterRules(NamedTuple):
     models: Mapping[str, ModelRules] | None
 
 
+_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_ID_LENGTH = 5
 _COUNTER_IDS: dict[tuple[str, str, Window], str] = {}
 _MAX_COUNTER_IDS = 4096
 
 
 def counter_id(name: str, unit: str, window: Window) -> str:
-    """Give five hex digits that name a rule's counters; two rules of one scope may not share them."""
+    """Give five letters and digits that name a rule's counters; two rules of one scope may not share them."""
     known = _COUNTER_IDS.get((name, unit, window))
     if known is None:
         text = f"{name} {unit} {window.text}"
-        known = hashlib.sha256(text.encode()).hexdigest()[:5]
+        number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
+        known = "".join(_ALPHABET[number // len(_ALPHABET) ** place % len(_ALPHABET)] for place in range(_ID_LENGTH))
         if len(_COUNTER_IDS) >= _MAX_COUNTER_IDS:
             _COUNTER_IDS.clear()
         _COUNTER_IDS[name, unit, window] = known

@@ -22,8 +22,8 @@ def reservation(**fields: Any) -> str:
     return json.dumps({**line, **fields})
 
 
-def opened(*lines: str, failed_too: bool = False) -> list[Reserved]:
-    return read_audit(lines).open(NOW_S, failed_too=failed_too)
+def opened(*lines: str) -> list[Reserved]:
+    return read_audit(lines).open(NOW_S)
 
 
 def test_a_reservation_without_a_settlement_is_open() -> None:
@@ -45,7 +45,21 @@ def test_the_routes_own_log_is_read() -> None:
 def test_a_settlement_closes_it_before_or_after(settled: bool) -> None:
     settlement = json.dumps({"message": "settlement", "request_id": "r1", "settled": settled})
     assert opened(reservation(), settlement) == opened(settlement, reservation()) == []
-    assert bool(opened(settlement, reservation(), failed_too=True)) is not settled
+    assert read_audit([settlement, reservation()]).uncertain() == (not settled)
+
+
+def test_a_failed_settlement_leaves_what_it_says_is_due() -> None:
+    due = ["tenant#acme 0f00d tokens 500 -700", "key#k 0f00e usd 5 12"]
+    settlement = json.dumps({"message": "settlement", "request_id": "r1", "settled": False, "due": due})
+    (found,) = opened(settlement, reservation())
+    assert [(member, charge.amount) for member, charge in found.charges] == [("tenant#acme", 700), ("key#k", -12)]
+    assert read_audit([settlement, reservation()]).uncertain() == 0
+
+
+@pytest.mark.parametrize("due", [["broken"], 5, [["a"]]])
+def test_a_settlement_that_cant_be_read_is_left_alone(due: Any) -> None:
+    settlement = json.dumps({"message": "settlement", "request_id": "r1", "settled": False, "due": due})
+    assert opened(settlement, reservation()) == []
 
 
 def test_a_function_that_may_still_settle_is_left_alone() -> None:
