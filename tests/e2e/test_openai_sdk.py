@@ -101,7 +101,7 @@ def test_an_answer_names_request_region_and_limits(client: OpenAI) -> None:
     assert int(raw.headers["x-ratelimit-remaining-requests"]) < 10_000
 
 
-@pytest.mark.parametrize("key", ["sp_wrong", "not-a-key", mint().text])
+@pytest.mark.parametrize("key", ["sp_wrong", "not-a-key", mint().text], ids=["malformed", "no key", "unknown"])
 def test_a_bad_key_is_an_authentication_error(stack: LocalStack, key: str) -> None:
     with client_with(stack, key) as client, pytest.raises(openai.AuthenticationError) as caught:
         chat(client)

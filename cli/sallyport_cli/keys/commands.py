@@ -103,7 +103,8 @@ def create(
     key, item = table.create(grant, now_s)
     print_new_key(key.text, StoredKey.of(item), now_s, output)
     if any(rule.unit == "usd" for rule in limits):
-        click.echo("warning: money is counted by the prices in the policy's models; see `sallyport policy`", err=True)
+        told = "money is counted by the prices in the policy's models; one without a price is refused to this key"
+        click.echo(f"warning: {told}", err=True)
 
 
 @keys.command("list")

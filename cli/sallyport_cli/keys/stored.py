@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from sallyport.access.networks import NetworkSet
 from sallyport.adapters.dynamodb_keys import read_attributes
 from sallyport.identity.api_keys import read_record
+from sallyport_cli.printable import printable
 
 type State = Literal["active", "rotating", "expired", "revoked", "broken"]
 
@@ -37,7 +38,7 @@ class StoredKey:
     def text(self, name: str) -> str:
         """A text, fit to be shown on a terminal whatever somebody stored; empty where there is none."""
         value = self.attributes.get(name)
-        return "".join(letter if letter.isprintable() else "?" for letter in value) if isinstance(value, str) else ""
+        return printable(value) if isinstance(value, str) else ""
 
     def items(self, name: str) -> list[str] | None:
         """A comma-separated list, None where there is none."""

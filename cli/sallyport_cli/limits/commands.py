@@ -93,6 +93,8 @@ def show(
     )
     print_standings(found, look)
     _tell_unknown(answer)
+    if not found and not answer.unknown:
+        click.echo("no limit is in force here", err=True)
     if target.stack is None and not parameters:
         click.echo("stack parameters weren't looked at, their defaults count: give --stack, or --parameter", err=True)
 
@@ -121,14 +123,19 @@ def reset_counters(
 ) -> None:
     """Set counters to nothing: a key's, a subject's, an address's or a tenant's own, by what is named.
 
-    In force at once; an instance that has just refused a caller may do so from memory for up to 60 seconds more.
+    --model beside another one: what counts by model alone. In force at once; an instance that has just refused a
+    caller may do so from memory for up to 60 seconds more.
     """
     whose = _Whose(tenant, key_id, subject, ip, model, everyone)
     if not whose.named():
         raise click.UsageError("give --key, --subject, --ip, --tenant, --model or --global")
+    if everyone and len(whose.named()) > 1:
+        raise click.UsageError("--global goes alone: it is about what everyone shares")
     table = counters_table(target, counters)
     question = _question(whose, parameters, target, with_keys=False)
-    members = _of_rule(to_reset(counters_of(question).counted, narrowest(whose.named())), rule_name)
+    members = _of_rule(
+        to_reset(counters_of(question).counted, narrowest(whose.named()), by_model=bool(model)), rule_name
+    )
     _confirm(members, sure=yes)
     client = target.client("dynamodb")
     with dynamodb_errors(table):

@@ -27,7 +27,7 @@ class Counted:
 
 @dataclass(frozen=True)
 class Question:
-    """Whose counters are wanted. `ip` and `model` empty: not named."""
+    """Whose counters are wanted. `ip` and `model` empty: not named; without a tenant: what all or any of them share."""
 
     rules: RouterRules
     tenant: str
@@ -46,10 +46,10 @@ class Answer:
 
 def counters_of(question: Question) -> Answer:
     """Give the counters, the widest scopes first."""
-    found: dict[tuple[str, str], Counted] = {}
+    found: dict[tuple[str, str, str], Counted] = {}
     unknown: dict[str, str] = {}
     for caller in question.callers or [Caller({})]:
-        for rule in rules_for(question.rules, question.tenant, caller.key_rules):
+        for rule in _rules_of(question, caller):
             if not _concerns(rule, question):
                 continue
             values = _values(rule, caller, question)
@@ -57,14 +57,22 @@ def counters_of(question: Question) -> Answer:
             if missing:
                 unknown.setdefault(rule.name, missing)
             for counted in _each(rule, values):
-                found[counted.member, rule.name] = counted
+                found[counted.member, rule.name, rule.counter] = counted
     known = {counted.rule.name for counted in found.values()}
     counters = sorted(found.values(), key=lambda counted: _width(counted.rule), reverse=True)
     return Answer(counters, {name: part for name, part in unknown.items() if name not in known})
 
 
+def _rules_of(question: Question, caller: Caller) -> Iterable[LimitRule]:
+    """Give the rules in force for the caller; where no tenant is named, those of all tenants."""
+    if question.tenant:
+        return rules_for(question.rules, question.tenant, caller.key_rules)
+    own = (rule for rules in question.rules.tenant_limits.values() for rule in rules.values() if rule is not None)
+    return [*question.rules.limits, *own]
+
+
 def _concerns(rule: LimitRule, question: Question) -> bool:
-    return (not rule.match.tenants or question.tenant in rule.match.tenants) and (
+    return (not question.tenant or not rule.match.tenants or question.tenant in rule.match.tenants) and (
         not question.model or not rule.match.models or question.model in rule.match.models
     )
 

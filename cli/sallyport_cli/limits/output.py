@@ -16,6 +16,7 @@ from sallyport_cli.limits.durations import span_text
 from sallyport_cli.limits.refunds import Refund
 from sallyport_cli.limits.reservations import Reserved
 from sallyport_cli.limits.standings import Standing
+from sallyport_cli.printable import printable
 
 _HEADINGS = ("COUNTED", "RULE", "USE", "", "USED", "LIMIT", "LEFT", "FREE IN")
 _RIGHT = frozenset({3, 4, 5, 6, 7})
@@ -47,7 +48,11 @@ def limit_in_words(rule: LimitRule) -> str:
 
 
 def refund_in_words(reserved: Reserved, refund: Refund, *, dry_run: bool) -> str:
-    """Give the line of one reservation."""
+    """Give the line of one reservation, whatever its log line holds."""
+    return printable(_refund_line(reserved, refund, dry_run=dry_run))
+
+
+def _refund_line(reserved: Reserved, refund: Refund, *, dry_run: bool) -> str:
     of = f"{reserved.request_id} of {reserved.tenant or 'unknown'}"
     if refund.outcome == "refunded before":
         return f"{of}: refunded before"

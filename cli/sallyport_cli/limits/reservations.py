@@ -103,7 +103,7 @@ def _reserved(request_id: str, fields: Mapping[str, Any]) -> Reserved | None:
     try:
         charges = [_charge(str(text)) for text in fields["charges"]]
         until_s = float(fields["until"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
     settled = [(member, charge) for member, charge in charges if charge.unit in SETTLED_UNITS and charge.amount > 0]
     return Reserved(request_id, str(fields.get("tenant", "")), until_s, settled)

@@ -34,12 +34,17 @@ def narrowest(named: Sequence[str]) -> frozenset[str]:
     return frozenset({"key", "subject"} if found == "subject" else {found})
 
 
-def to_reset(counters: Sequence[Counted], about: frozenset[str]) -> list[Member]:
-    """Give the members whose narrowest part is one of `about`; `global` stands for route too."""
+def to_reset(counters: Sequence[Counted], about: frozenset[str], *, by_model: bool = False) -> list[Member]:
+    """Give the members whose narrowest part is one of `about`; `global` stands for route too.
+
+    `by_model`: only those that count by model.
+    """
     members: dict[str, list[Counted]] = {}
     for counted in counters:
         scope = counted.rule.scope
-        if next((part for part in (*_IDENTITIES, "model") if part in scope), "global") in about:
+        if next((part for part in (*_IDENTITIES, "model") if part in scope), "global") not in about:
+            continue
+        if "model" in scope or not by_model:
             members.setdefault(counted.member, []).append(counted)
     return [Member(name, found[0].shown, [one.rule for one in found]) for name, found in members.items()]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from sallyport.policy.limit_rules import MAX_KEY_RULES, MAX_RULES_PER_SCOPE, LimitRule
+from sallyport.policy.limit_parameters import LimitSettings, parameter_rules
+from sallyport.policy.limit_rules import EVERYTHING, MAX_KEY_RULES, MAX_RULES_PER_SCOPE, LimitRule, rule_name
 from sallyport_cli.policy.limit_sizes import MAX_ITEM_BYTES, item_bytes
 from sallyport_cli.policy.limits import CAPPED_UNITS, Limit, TenantLimit
 from sallyport_cli.policy.yaml_reading import Path
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 
 MAX_SCOPES = 10
 """Each is a write for every request."""
-_SHOWN = 5
+_SHOWN = 6
+_OF_PARAMETERS = [rule.name for rule in parameter_rules(LimitSettings(1, 1, 1, 1, 1, 1)).limits]
+"""Names of all limits that stack parameters can set."""
 _OF_ONE_TENANT = frozenset({"key", "subject", "tenant"})
 
 type Problems = Iterator[tuple[Path, str]]
@@ -48,6 +51,7 @@ def _problems(policy: Policy) -> Problems:
 
 def limit_warnings(policy: Policy) -> Problems:
     """Tell what is likely meant otherwise: nothing of it is refused."""
+    yield from _replaced_by_keys(policy)
     rules = [placed.rule for placed in _all_rules(policy)]
     capped = any(rule.unit in CAPPED_UNITS and rule.match.routes != ("embeddings",) for rule in rules)
     endless = [name for name, model in (policy.models or {}).items() if _is_endless(model)] if capped else []
@@ -58,6 +62,18 @@ def limit_warnings(policy: Policy) -> Problems:
         unknown = [model for model in tenant.models or () if policy.models is not None and model not in policy.models]
         if unknown:
             yield ("tenants", name, "models"), f"warning: not in models, so nobody is offered it: {_listed(unknown)}"
+
+
+def _replaced_by_keys(policy: Policy) -> Problems:
+    """Tell of limits on some requests that a key's own limit on all of its requests would end."""
+    for path, rule in _all_rules(policy):
+        if rule.match != EVERYTHING and rule.scope == ("key",) and rule.name == _made_name(rule):
+            reason = "a key's own limit of this unit and window stands in its place; give it a name to keep both"
+            yield path, f"warning: {reason}"
+
+
+def _made_name(rule: LimitRule) -> str:
+    return rule_name(rule.scope, rule.unit, rule.window)
 
 
 def _is_endless(model: object) -> bool:
@@ -84,6 +100,7 @@ def _tenant_problems(policy: Policy, general: list[_Placed], name: str, tenant: 
     for place, limit in enumerate(tenant.limits):
         if not limit.is_lifted:
             yield from _unknown_names(policy, (*path, place), limit)
+            yield from _unknown((*path, place, "match", "models"), limit.match.models, tenant.models, "its own models")
             yield from _unpriced(policy, (*path, place), limit, tenant)
     names = {limit.rule_name for limit in tenant.limits}
     kept = [placed for placed in general if placed.rule.name not in names]
@@ -100,9 +117,9 @@ def _double_names(path: Path, limits: Sequence[Limit | TenantLimit]) -> Problems
 
 
 def _lifting_nothing(policy: Policy, path: Path, limits: Sequence[TenantLimit]) -> Problems:
-    if policy.limits is None:
-        return
-    known = [limit.rule_name for limit in policy.limits]
+    """Without a section `limits` those of the stack's parameters may be lifted, whichever are set."""
+    general = policy.limits
+    known = _OF_PARAMETERS if general is None else [limit.rule_name for limit in general]
     for place, limit in enumerate(limits):
         if limit.is_lifted and limit.rule_name not in known:
             yield (*path, place), f"lifts nothing: no limit is named {limit.rule_name} (known: {_listed(known)})"

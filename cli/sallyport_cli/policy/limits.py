@@ -172,6 +172,15 @@ def _problems(limit: Limit) -> Iterator[tuple[Path, str]]:
         yield ("name",), "is one that a key's own limit may have, and that would stand in the place of this one"
     if limit.enforce_cap and limit.unit not in CAPPED_UNITS:
         yield ("enforce_cap",), f"goes with {', '.join(CAPPED_UNITS)} alone"
+    if set(limit.match.routes) == {"embeddings"}:
+        yield from _vain_on_embeddings(limit)
+
+
+def _vain_on_embeddings(limit: Limit) -> Iterator[tuple[Path, str]]:
+    if limit.unit == "output_tokens":
+        yield ("match", "routes"), "embeddings alone have no output_tokens, so nothing would be limited"
+    elif limit.enforce_cap:
+        yield ("enforce_cap",), "does nothing for embeddings alone, which have no answer to cap"
 
 
 def _is_of_a_key(name: str) -> bool:
@@ -189,6 +198,8 @@ def _own_problems(limit: TenantLimit) -> Iterator[tuple[Path, str]]:
 def _lifting_problems(limit: TenantLimit) -> Iterator[tuple[Path, str]]:
     if limit.name is None and (limit.scope is None or limit.unit is None):
         yield ("name",), "is missing: which limit is lifted?"
+    elif limit.name is None and limit.unit != "concurrent" and limit.window is None:
+        yield ("window",), "is missing: it is a part of the name of the limit that is lifted"
     told = {"match", "on_store_failure", "enforce_cap"} & limit.model_fields_set
     yield from (((name,), "says nothing of a limit that is lifted") for name in sorted(told))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from sallyport.adapters.dynamodb_totals import KEY_PREFIX
 from sallyport.limits.totals import Total
 from sallyport_cli.keys.faults import dynamodb_errors
+from sallyport_cli.printable import printable
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -65,7 +66,7 @@ def _items(
 
 def _kept(item: Mapping[str, Mapping[str, Any]]) -> Kept:
     day, _, model = str(item["sk"]["S"]).partition("#")
-    return Kept(day, model, Total(*(_number(item, name) for name in _AMOUNTS)))
+    return Kept(printable(day), printable(model), Total(*(_number(item, name) for name in _AMOUNTS)))
 
 
 def _number(item: Mapping[str, Mapping[str, Any]], name: str) -> int:

@@ -100,6 +100,17 @@ def test_what_a_failed_settlement_left_is_done(run: Run, counting: Counting) -> 
     assert current(counting, "tenant#acme", USD) == 5000 + 2_000_000
 
 
+def test_a_log_line_can_t_steer_the_terminal(run: Run, counting: Counting) -> None:
+    result = reconcile(run, reservation("\x1b[31mr1\nr2", reserve(counting)))
+    assert result.stdout.startswith("?[31mr1?r2 of acme: refunded 400 tokens to key#k1, ")
+    assert result.stdout.count("\n") == 1
+
+
+def test_a_time_beyond_all_numbers_is_passed_over(run: Run) -> None:
+    line = '{"message": "reservation", "request_id": "r1", "charges": [], "until": 1' + "0" * 400 + "}\n"
+    assert reconcile(run, line).stderr == "reservations read: 0\n"
+
+
 def test_a_dry_run_writes_nothing(run: Run, counting: Counting) -> None:
     lines = reservation("r1", reserve(counting))
     assert reconcile(run, lines, "--dry-run").stdout.startswith("r1 of acme: would refund 400 tokens to key#k1")

@@ -110,6 +110,53 @@ def test_reset_of_others(run: Run, counting: Counting, named: tuple[str, ...], m
     assert counting.pks() == set()
 
 
+SHARED = """\
+version: 1
+models: {gpt-4o: {}}
+limits:
+  - {scope: tenant, unit: requests, limit: 10, window: 1h}
+  - {scope: global, unit: requests, limit: 100, window: 1h, match: {tenants: acme}}
+tenants:
+  acme:
+    limits:
+      - {scope: model, unit: requests, limit: 100, window: 1h}
+      - {scope: ip, unit: requests, limit: 100, window: 1h}
+"""
+
+
+@pytest.mark.parametrize(
+    ("named", "member"),
+    [(("--global",), "global"), (("--model", "gpt-4o"), "model#gpt-4o"), (("--ip", "192.0.2.9"), "ip#192.0.2.9")],
+)
+@pytest.mark.parametrize("by_rule", [False, True])
+def test_what_only_one_tenant_s_limits_count_for_all_is_reset_too(
+    run: Run, counting: Counting, named: tuple[str, ...], member: str, *, by_rule: bool
+) -> None:
+    assert run("policy", "apply", "policy.yaml", text=SHARED).exit_code == 0
+    counted = rule("requests", 100, HOUR, member.partition("#")[0])
+    counting.charge(member, [counted], {"requests": 1})
+    more = ("--rule", counted.name) if by_rule else ()
+    assert f": reset {counted.name}\n" in run("limits", "reset", *named, *more, "--yes").stdout
+    assert not [name for name in counting.item(member) if counted.counter in name]
+
+
+def test_global_goes_alone_so_that_nobody_s_budget_is_forgotten_for_it(run: Run, counting: Counting) -> None:
+    counting.charge("tenant#acme", [TOKENS], {"tokens": 900})
+    refused = run("limits", "reset", "--global", "--tenant", "acme", "--yes")
+    assert refused.exit_code == 2
+    assert "--global goes alone" in refused.stderr
+    assert counting.pks() == {"limit#tenant#acme"}
+
+
+def test_a_model_beside_a_tenant_narrows_the_reset(run: Run, counting: Counting) -> None:
+    by_model = rule("requests", 100, HOUR, "tenant", "model")
+    counting.charge("tenant#acme", [TOKENS], {"tokens": 900})
+    counting.charge("tenant+model#acme#gpt-4o", [by_model], {"requests": 1})
+    result = run("limits", "reset", "--tenant", "acme", "--model", "gpt-4o", "--yes")
+    assert result.stdout == "tenant acme, model gpt-4o: reset tenant+model-requests-1h\n"
+    assert counting.pks() == {"limit#tenant#acme"}
+
+
 def test_reset_asks_first(run: Run, counting: Counting) -> None:
     counting.charge("tenant#acme", [TOKENS], {"tokens": 900})
     refused = run("limits", "reset", "--tenant", "acme", stdin="n\n")

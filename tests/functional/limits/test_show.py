@@ -126,3 +126,8 @@ def test_show_needs_someone(run: Run) -> None:
     assert run("limits", "show", "--key", "0000000000000000", "--tenant", "acme", "--subject", "ann").exit_code == 2
     assert run("limits", "show", "--tenant", "acme", "--ip", "256.1.1.1").exit_code == 2
     assert run("limits", "show", "--tenant", "acme", "--table", "Other").exit_code == 2
+
+
+def test_that_nothing_is_limited_is_said(run: Run) -> None:
+    assert run("policy", "apply", "policy.yaml", text="version: 1\nlimits: []\n").exit_code == 0
+    assert "no limit is in force here" in run("limits", "show", "--tenant", "acme").stderr

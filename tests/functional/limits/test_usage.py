@@ -69,6 +69,13 @@ def test_usage_of_the_last_days_has_today(run: Run, totals: UsageTotals) -> None
     assert rows[0]["day"] == day_of(now_s - DAY_S)
 
 
+def test_a_stored_name_can_t_steer_the_terminal(run: Run, emulator: Emulator) -> None:
+    day = day_of(time.time())
+    item = {"pk": {"S": "usage#acme"}, "sk": {"S": f"{day}#\x1b[31mx"}, "requests": {"N": "1"}}
+    emulator.dynamodb.put_item(TableName=COUNTERS_TABLE, Item=item)
+    assert "\n?[31mx" in run("usage", "--tenant", "acme", "--by", "model").stdout
+
+
 def test_usage_of_nobody_is_nothing(run: Run) -> None:
     result = run("usage", "--tenant", "nobody")
     assert result.exit_code == 0

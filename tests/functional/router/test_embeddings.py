@@ -48,6 +48,14 @@ def test_an_embedding_is_charged_its_input(store: Emulator, upstream: Upstream, 
     assert counters(store, KEY) == {TOKENS: 4, REQUESTS: 1}
 
 
+@pytest.mark.parametrize("given", [[1.0, 2], ["a", 1e300], [[1.0]]])
+def test_a_token_that_only_looks_like_a_fraction_is_counted(
+    store: Emulator, upstream: Upstream, server: ScriptedServer, given: object
+) -> None:
+    route = provider_route(EMBEDDINGS)(environ(store, server.url, SALLYPORT_TOKENS_PER_MINUTE="1000"))
+    assert route(proxy_event("POST", "/v1/embeddings", {**BODY, "input": given}), Context()).status == 200
+
+
 @pytest.mark.parametrize(
     ("body", "scopes", "code"),
     [

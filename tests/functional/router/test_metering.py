@@ -142,6 +142,20 @@ def test_a_client_that_hangs_up_pays_for_what_was_seen(metered: Gateway, store: 
     assert PROMPT < counters(store, KEY)[TOKENS] <= 100
 
 
+@pytest.mark.parametrize("taken", [0, 1])
+def test_a_client_that_hangs_up_on_a_json_answer_pays_for_all_of_it(
+    metered: Gateway, store: Emulator, taken: int
+) -> None:
+    text = [{"message": {"content": "x" * 300_000}}]
+    metered.upstream.body = json.dumps({"choices": text, "usage": USAGE}).encode()
+    response, context = begin(metered, CHAT)
+    for _ in zip(range(taken), response.body, strict=False):
+        pass
+    response.body.close()  # type: ignore[attr-defined]  # as the runtime does
+    context.finish()
+    assert counters(store, KEY) == {TOKENS: 10, REQUESTS: 1}
+
+
 def test_an_answer_that_nobody_reads_is_settled_all_the_same(metered: Gateway, store: Emulator) -> None:
     metered.upstream.chunks = WITH_USAGE
     response, context = begin(metered, STREAM)

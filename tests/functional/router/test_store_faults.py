@@ -125,3 +125,19 @@ def test_settling_ends_before_the_invocation_does(
     context.finish()
     assert time.monotonic() - begun_s < 0.7 + 0.3
     assert "SettlementFailure" in metrics(capsys.readouterr().out)
+
+
+def test_a_settlement_that_there_was_no_time_for_says_what_is_still_due(
+    gateway: Gateway, faulty: FaultyStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    context = Context()
+    response = gateway.begin({**CHAT, "max_tokens": 500}, context)
+    assert list(response.body)
+    writes = faulty.writes
+    context.remaining_ms = 100
+    context.finish()
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    settlement = next(line for line in lines if line.get("message") == "settlement")
+    assert faulty.writes == writes
+    assert not settlement["settled"]
+    assert len(settlement["due"]) == 1

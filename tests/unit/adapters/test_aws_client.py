@@ -149,6 +149,13 @@ def test_nobody_there_is_surely_not_carried_out() -> None:
     assert not caught.value.is_uncertain
 
 
+def test_what_there_was_no_time_to_send_is_surely_not_carried_out() -> None:
+    client = AwsClient(DYNAMODB, {**LOCAL_AWS, "AWS_ENDPOINT_URL": refused_url()}, left_s=lambda: -0.1)
+    with pytest.raises(AwsError, match="TimeoutUnsent") as caught:
+        client.call("UpdateItem", {}, repeatable=False)
+    assert not caught.value.is_uncertain
+
+
 @pytest.mark.parametrize(("total_s", "tries"), [(4.0, 2), (0.3, 1)])
 def test_both_tries_share_the_whole_time(total_s: float, tries: int) -> None:
     with ScriptedServer(Peer.wait_closed) as server:

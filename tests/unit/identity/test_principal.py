@@ -61,6 +61,8 @@ def test_a_neighbouring_version_is_accepted(version: str) -> None:
         {"limits": '{"requests_per_minute": "many"}'},
         {"limits": '{"requests_per_minute": []}'},
         {"limits": '{"requests_per_minute": 0}'},
+        {"limits": '{"requests_per_minute": 1e400}'},
+        {"limits": "[" * 100_000},
         {"limits": '{"rules": ["tokens=many/1m"]}'},
         {"limits": '{"rules": ["tokens=1/1m", "tokens=2/1m"]}'},
         {"limits": '{"rules": 5}'},

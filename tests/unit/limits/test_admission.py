@@ -317,6 +317,17 @@ def test_settlement_without_an_answer_leaves_nothing_to_be_done_again(bench: Ben
     assert bench.unsettled == [("key#k1", {}, "no answer")]
 
 
+@pytest.mark.parametrize(("used", "due"), [(450, {"tokens": 50}), (350, {})])
+def test_settlement_without_an_answer_leaves_only_what_may_be_added_twice(
+    bench: Bench, used: int, due: dict[str, int]
+) -> None:
+    decision = bench.admit(rule("key", 1000, "tokens"), tokens=400)
+    bench.cut("adjust", "key", error=UncertainError("no answer"))
+    failed = bench.admission.settle(decision.receipts, {"tokens": 400}, {"tokens": used})
+    assert [unsettled.due for unsettled in failed] == [due]
+    assert bench.unsettled == [("key#k1", due, "no answer")]
+
+
 def test_settlement_never_raises_and_tells_no_foreign_text(bench: Bench) -> None:
     decision = bench.admit(KEY)
     bench.cut("adjust", "key", error=ValueError("secret"))

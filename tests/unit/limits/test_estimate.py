@@ -131,7 +131,7 @@ def test_deep_content_is_guessed() -> None:
 
 @pytest.mark.parametrize(
     ("given_input", "tokens"),
-    [([1, 2, 3], 3), ([[1, 2], [3]], 3), ("Good morning", 3), (["Good morning"] * 2, 6), ([], 0)],
+    [([1, 2, 3], 3), ([[1, 2], [3]], 3), ("Good morning", 3), (["Good morning"] * 2, 6), ([], 0), ([1.0, 2], 2)],
 )
 def test_embeddings_count_tokens_exactly_and_texts_by_guess(given_input: Any, tokens: int) -> None:
     assert estimate_prompt_tokens("embeddings", {"model": "m", "input": given_input}) == tokens

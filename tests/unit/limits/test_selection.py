@@ -50,6 +50,12 @@ def test_rules_for_a_key_come_last() -> None:
     assert rules_for(rules, "acme", own) == own
 
 
+def test_rules_for_a_key_are_as_strict_as_those_they_replace() -> None:
+    general = rule("a")._replace(on_store_failure="deny", enforce_cap=True)
+    (found,) = rules_for(router_rules(general), "acme", (rule("a", "key", 9),))
+    assert found == rule("a", "key", 9)._replace(on_store_failure="deny", enforce_cap=True)
+
+
 @pytest.mark.parametrize(
     ("match", "counted"),
     [

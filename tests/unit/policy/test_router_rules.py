@@ -76,6 +76,7 @@ BROKEN: list[dict[str, Any]] = [
     {"format": 3, "ip": {}},
     compiled(limits=None),
     compiled(limits={"a": RULE}),
+    compiled(limits=[RULE, RULE]),
     compiled(tenants={"acme": {**TENANT, "limits": ["key-requests-1m"]}}),
     compiled(tenants={"acme": {**TENANT, "limits": {"other": RULE}}}),
     compiled(tenants={"acme": None}),
@@ -85,6 +86,8 @@ BROKEN: list[dict[str, Any]] = [
     compiled(models={"gpt-4o": {"max_output_tokens": None, "price": {"input": 1}}}),
     compiled(models={"gpt-4o": {"max_output_tokens": None, "price": {**PRICE, "input": -1}}}),
     compiled(models={"gpt-4o": {"max_output_tokens": None, "price": {**PRICE, "more": 1}}}),
+    compiled(models={"gpt-4o": {"max_output_tokens": None, "price": {**PRICE, "input": 0.0}}}),
+    compiled(models={"gpt-4o": {"max_output_tokens": None, "price": {**PRICE, "input": False}}}),
 ]
 
 
@@ -113,6 +116,8 @@ def test_a_broken_document_is_refused_whole(document: dict[str, Any]) -> None:
         {"window": None},
         {"match": {"people": ["a"]}},
         {"match": None},
+        {"match": {"models": "gpt-4o"}},
+        {"match": {"models": [5]}},
         {"on_store_failure": "perhaps"},
         {"enforce_cap": 1},
         {"unknown": 1},

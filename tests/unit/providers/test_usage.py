@@ -38,6 +38,12 @@ def delta(text: str) -> bytes:
     [
         (USAGE, REPORTED),
         ({"prompt_tokens": 5, "total_tokens": 5}, ReportedUsage(5, 0)),
+        ({"prompt_tokens": 5, "completion_tokens": None, "total_tokens": 5}, ReportedUsage(5, 0)),
+        ({"prompt_tokens": 5, "total_tokens": 95}, ReportedUsage(5, 90)),
+        ({"prompt_tokens": 32, "completion_tokens": 9, "total_tokens": 135}, ReportedUsage(32, 103)),
+        ({"prompt_tokens": 5, "completion_tokens": 9, "total_tokens": 10**12}, ReportedUsage(5, 9)),
+        ({"prompt_tokens": 5, "total_tokens": "95"}, ReportedUsage(5, 0)),
+        ({"prompt_tokens": 5, "total_tokens": 3}, ReportedUsage(5, 0)),
         ({"prompt_tokens": 5, "completion_tokens": 1, "prompt_tokens_details": None}, ReportedUsage(5, 1)),
         ({"prompt_tokens": 5, "prompt_tokens_details": {"cached_tokens": 9}}, ReportedUsage(5, 0, 5)),
         ({"prompt_tokens": -1}, None),

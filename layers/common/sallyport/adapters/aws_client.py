@@ -44,7 +44,8 @@ _MAYBE_MADE = frozenset({
 class AwsError(Exception):
     """A call failed; `answer` is the answer's JSON.
 
-    `code` is AWS's error code, or `Timeout`, `Unreachable` (no connection), `Lost` (none any more) or `InvalidAnswer`.
+    `code` is AWS's error code, or `Timeout`, `TimeoutUnsent` (no time was left to send it), `Unreachable` (no
+    connection), `Lost` (none any more) or `InvalidAnswer`.
     """
 
     def __init__(self, code: str, answer: Mapping[str, Any] | None = None) -> None:
@@ -102,7 +103,7 @@ class AwsClient:
         """Read region, credentials and endpoint from Lambda's environment. Raises `ValueError` if one is missing.
 
         A try may take `timeout_s`, a call with its second try `total_s`, and neither more than `left_s`: how long the
-        caller can wait. A call that can't be made in time fails with `Timeout`.
+        caller can wait. A call that isn't answered in time fails with `Timeout`.
         """
         region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION", "")
         if not region:
@@ -135,6 +136,7 @@ class AwsClient:
         return self._call_once(operation, body, whole, repeatable=repeatable)
 
     def _call_once(self, operation: str, body: bytes, whole: Wait, *, repeatable: bool) -> dict[str, Any]:
+        wait = self._one_try(whole)
         headers = self._signer.sign(
             {
                 "Content-Type": self._service.content_type,
@@ -144,7 +146,6 @@ class AwsClient:
             self._now(),
         )
         try:
-            wait = within(min(self._timeout_s, whole()))
             response = self._connection.request("POST", "/", headers, body, wait, resend=repeatable)
             raw = response.read_all(MAX_ANSWER_BYTES)
         except TimeoutError as error:
@@ -155,6 +156,12 @@ class AwsClient:
             raise AwsError("Unreachable" if isinstance(error, NotConnectedError) else "Lost") from error
         self._connection.release(response)
         return _read_answer(response.status, raw)
+
+    def _one_try(self, whole: Wait) -> Wait:
+        try:
+            return within(min(self._timeout_s, whole()))
+        except TimeoutError as error:
+            raise AwsError("TimeoutUnsent") from error
 
 
 def _has_time(wait: Wait) -> bool:

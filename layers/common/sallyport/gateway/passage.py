@@ -1,6 +1,7 @@
 """An upstream's body on its way to the client: what happens to it is noted, and its usage is read in passing."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import chain
 from typing import NamedTuple, Protocol
 
@@ -41,6 +42,7 @@ class Passage:
         self._usage = usage
         self._form = form
         self._begun: list[bytes] = []
+        self._looked_at = self._look()
 
     def start(self) -> bytes:
         """Wait for the first bytes, and give them without the white space before them; they still go to the client."""
@@ -62,15 +64,27 @@ class Passage:
             raise
 
     def close(self) -> None:
-        """Let go of the upstream's answer."""
-        self._response.close()
+        """Let go of the upstream's answer.
+
+        A JSON answer that the client didn't wait for is read to its end all the same: all of it was made and is
+        charged for, and its usage comes last. A stream's upstream stops to write when nobody reads.
+        """
+        try:
+            if not self._form.by_event:
+                self._look_at_rest()
+        finally:
+            self._response.close()
+
+    def _look_at_rest(self) -> None:
+        with suppress(SallyportError):
+            for _ in self._looked_at:
+                pass
 
     def _outgoing(self) -> Iterable[bytes]:
-        chunks: Iterable[bytes] = chain(self._begun, self._chunks)
-        looked_at = self._look(whole_events(chunks) if self._form.by_event else chunks)
-        return without_usage(looked_at) if self._form.strip_usage else looked_at
+        return without_usage(self._looked_at) if self._form.strip_usage else self._looked_at
 
-    def _look(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        for chunk in chunks:
+    def _look(self) -> Iterator[bytes]:
+        chunks: Iterable[bytes] = chain(self._begun, self._chunks)
+        for chunk in whole_events(chunks) if self._form.by_event else chunks:
             self._usage.feed(chunk)
             yield chunk

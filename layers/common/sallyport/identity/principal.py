@@ -134,7 +134,7 @@ def from_context(context: Mapping[str, object]) -> Principal:
             key_family=str(context.get("key_family", "")),
             source_ip=str(context.get("source_ip", "")),
         )
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ContextRefusedError("broken") from error
     if not is_tenant(principal.tenant) or not is_subject(principal.subject):
         raise ContextRefusedError("broken")

@@ -20,7 +20,7 @@ type _Scopes = Sequence[tuple[str, Sequence[LimitRule]]]
 
 
 class Unsettled(NamedTuple):
-    """What is still to be added to a receipt's counters, by unit; nothing where it may have been added already."""
+    """What is still to be added to a receipt's counters, by unit; nothing negative where some may have been already."""
 
     receipt: Receipt
     due: Cost
@@ -41,7 +41,7 @@ class Admission:
 
         `on_fallback` is told why, once for each request that the store didn't answer for, whether it was then counted
         in memory or refused. `on_unsettled` is told what is still to be added to the counters of a receipt, by unit,
-        and why it wasn't: nothing where the store gave no answer, since it may have been added.
+        and why it wasn't: nothing negative where the store gave no answer, since it may have been taken off.
         """
         self._limiter = limiter
         self._make_fallback = make_fallback
@@ -128,7 +128,8 @@ class Admission:
             else:
                 limiter.settle(receipt, changes)
         except UncertainError as error:
-            return self._note_unsettled(receipt, {}, str(error))
+            missing = {unit: change for unit, change in due.items() if change > 0 and error.lacks_additions}
+            return self._note_unsettled(receipt, missing, str(error))
         except Exception as error:  # noqa: BLE001 - the answer is out already, or an error is on its way
             reason = str(error) if isinstance(error, StoreError) else type(error).__name__
             return self._note_unsettled(receipt, {unit: change for unit, change in due.items() if change}, reason)

@@ -123,7 +123,8 @@ def _letters_beyond_words(counts: list[int]) -> int:
 def _embeddings(given: Any) -> int:
     """`given` is a text, a list of texts, of tokens, or of lists of tokens."""
     parts = [given] if isinstance(given, str) else given or []
-    exact = sum(1 if isinstance(part, int) else len(part) for part in parts if not isinstance(part, str))
+    # To a schema 5.0 is a whole number too.
+    exact = sum(len(part) if isinstance(part, list) else 1 for part in parts if not isinstance(part, str))
     return exact + sum(estimate_text_tokens(part) for part in parts if isinstance(part, str))
 
 

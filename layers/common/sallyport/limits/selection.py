@@ -48,7 +48,7 @@ def rules_for(rules: RouterRules, tenant: str, key_rules: Sequence[LimitRule]) -
     """Give what is in force for a caller: the general rules, by name under its tenant's, under its key's.
 
     A tenant's None lifts the rule of that name; the key's own still holds. What must not be passed while the store is
-    away, a key's own number of it must not be either.
+    away, a key's own number of it must not be either; and where answers are capped, they stay so.
     """
     own = rules.tenant_limits.get(tenant)
     if not own and not key_rules:
@@ -56,10 +56,15 @@ def rules_for(rules: RouterRules, tenant: str, key_rules: Sequence[LimitRule]) -
     by_name: dict[str, LimitRule | None] = {rule.name: rule for rule in rules.limits}
     by_name.update(own or {})
     for rule in key_rules:
-        replaced = by_name.get(rule.name)
-        is_strict = replaced is not None and replaced.on_store_failure == "deny"
-        by_name[rule.name] = rule._replace(on_store_failure="deny") if is_strict else rule
+        by_name[rule.name] = _no_laxer(rule, by_name.get(rule.name))
     return tuple(rule for rule in by_name.values() if rule is not None)
+
+
+def _no_laxer(rule: LimitRule, replaced: LimitRule | None) -> LimitRule:
+    if replaced is None:
+        return rule
+    on_store_failure = "deny" if replaced.on_store_failure == "deny" else rule.on_store_failure
+    return rule._replace(on_store_failure=on_store_failure, enforce_cap=rule.enforce_cap or replaced.enforce_cap)
 
 
 def matches(rule: LimitRule, demand: Demand) -> bool:

@@ -6,7 +6,6 @@ that the previous count is no more than what it remembers, and the current one l
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Protocol
 
 from sallyport.limits import reckoning
@@ -49,7 +48,7 @@ class Limiter(Protocol):
         """Add `changes`, by unit and positive or negative, in the windows that were charged; give the leases back.
 
         What is no longer in view is left alone, and no count falls below 0. Raises `StoreError` if not all of it was
-        done, `UncertainError` if that can't be known: then it must not be done again.
+        done, `UncertainError` if that can't be known: then nothing may be taken away again.
         """
 
     def refund(self, receipt: Receipt) -> None:
@@ -110,9 +109,8 @@ class SlidingLimiter:
                 return
             try:
                 applied, stored = self._store.adjust(member, adjustments, releases)
-            except UncertainError:
-                with suppress(StoreError):
-                    self._repeat_additions(member, todo, leases)
+            except UncertainError as error:
+                error.lacks_additions = not self._has_added(member, todo, leases)
                 raise
             self._remember(member, stored)
             is_fresh = True
@@ -121,11 +119,19 @@ class SlidingLimiter:
         if reckoning.adjustments(todo, stored, is_fresh=True) or any(_is_held(lease, stored) for lease in leases):
             raise StoreError("the counters kept changing")
 
-    def _repeat_additions(self, member: str, todo: Sequence[_Change], leases: Sequence[Lease]) -> None:
-        """Do again what may be done twice, where something that may not was in the same write."""
+    def _has_added(self, member: str, todo: Sequence[_Change], leases: Sequence[Lease]) -> bool:
+        """Do again what may be done twice, where something that may not was in the same write; say if it is done now.
+
+        Additions alone have been tried again by the store itself.
+        """
         additions = [(charged, change) for charged, change in todo if change > 0]
-        if len(additions) < len(todo):
+        if len(additions) == len(todo):
+            return not additions
+        try:
             self._adjust(member, additions, leases)
+        except StoreError:
+            return not additions
+        return True
 
     def _remember(self, member: str, stored: Stored) -> None:
         self._remembered.pop(member, None)

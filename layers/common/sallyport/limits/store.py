@@ -12,7 +12,12 @@ class StoreError(Exception):
 
 
 class UncertainError(StoreError):
-    """The store gave no answer to a write that it may have made all the same."""
+    """The store gave no answer to a write that it may have made all the same.
+
+    `lacks_additions`: what was to be added may be missing; adding it, perhaps twice, errs on the safe side.
+    """
+
+    lacks_additions = False
 
 
 class Charge(NamedTuple):

@@ -1,6 +1,6 @@
 """What a route goes by: the limits of the stack's parameters, replaced by the applied document's, and its models."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sallyport.policy.effective import CompiledPolicyError, check_format
@@ -39,7 +39,7 @@ def merge_router(parameters: RouterRules, compiled: Mapping[str, Any] | None, ve
 def _merge(parameters: RouterRules, compiled: Mapping[str, Any], version: int) -> RouterRules:
     merged = parameters._replace(version=version)
     if "limits" in compiled:
-        merged = merged._replace(limits=tuple(read_rule(raw) for raw in compiled["limits"]))
+        merged = merged._replace(limits=_limits(compiled["limits"]))
     if "tenants" in compiled:
         merged = merged._replace(tenant_limits=_tenant_limits(compiled["tenants"]))
     if "models" in compiled:
@@ -74,14 +74,27 @@ def _check_rule(raw: Mapping[str, Any]) -> None:
         and (raw["unit"] != "concurrent" or raw["limit"] <= MAX_CONCURRENT)
         and raw["on_store_failure"] in STORE_FAILURE
         and isinstance(raw["enforce_cap"], bool)
+        and all(_are_texts(values) for values in raw["match"].values())
     )
     if not is_sound:
         raise ValueError("a limit is broken")
 
 
+def _are_texts(values: object) -> bool:
+    """Say whether it is a list of texts; a text alone would be taken for its letters, and match nothing."""
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
+
+
 def _is_count(value: object) -> bool:
     """Say whether a value is a whole number from 1; JSON's true is none."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _limits(raw: Sequence[Mapping[str, Any]]) -> tuple[LimitRule, ...]:
+    limits = tuple(read_rule(one) for one in raw)
+    if len({rule.name for rule in limits}) != len(limits):
+        raise ValueError("two limits have one name")
+    return limits
 
 
 def _match_json(rule: LimitRule) -> dict[str, list[str]]:
@@ -112,6 +125,6 @@ def _model(raw: Mapping[str, Any]) -> ModelRules:
 
 
 def _price(raw: Mapping[str, Any]) -> Price:
-    if not all(part == 0 or _is_count(part) for part in raw.values()):
+    if not all(_is_count(part) or (part == 0 and type(part) is int) for part in raw.values()):
         raise ValueError("a price is broken")
     return Price(**raw)

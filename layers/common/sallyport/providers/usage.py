@@ -103,12 +103,17 @@ class NoUsage:
 
 
 def read_usage(value: Any) -> ReportedUsage | None:
-    """Read an answer's `usage` object; an embedding's has no `completion_tokens`. None for what makes no sense."""
+    """Read an answer's `usage` object. None for what makes no sense.
+
+    An embedding's has no `completion_tokens`. Output is whatever else is in `total_tokens`, where that is more: xAI and
+    Gemini leave reasoning, which they charge for, out of `completion_tokens`.
+    """
     if not isinstance(value, dict):
         return None
-    prompt, completion = _count(value.get("prompt_tokens")), _count(value.get("completion_tokens", 0))
+    prompt, completion = _count(value.get("prompt_tokens")), _count(_or_zero(value.get("completion_tokens")))
     if prompt is None or completion is None:
         return None
+    completion = max(completion, (_count(value.get("total_tokens")) or 0) - prompt)
     details = value.get("prompt_tokens_details")
     cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else None
     return ReportedUsage(prompt, completion, min(cached or 0, prompt))
@@ -129,6 +134,10 @@ def _search(text: bytes) -> ReportedUsage | None:
 
 def _text_bytes(text: bytes) -> int:
     return sum(len(match[1]) for match in _TEXT.finditer(text))
+
+
+def _or_zero(value: Any) -> Any:
+    return 0 if value is None else value
 
 
 def _count(value: Any) -> int | None:

@@ -50,9 +50,9 @@ def changes(old: str, new: str) -> list[str]:
             ["- limits.key-concurrent: 4 requests at a time for each key"],
         ),
         (
-            "tenants: {a: {limits: [{name: x, limit: none}]}}",
+            "tenants: {a: {limits: [{name: key-tokens-1m, limit: none}]}}",
             "tenants: {}",
-            ["- tenants.a", "- tenants.a.limits.x: lifted"],
+            ["- tenants.a", "- tenants.a.limits.key-tokens-1m: lifted"],
         ),
         ("access: {origin_secret: a}", "access: {origin_secret: b}", ["~ access.origin_secret: a -> b"]),
     ],

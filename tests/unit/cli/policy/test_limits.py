@@ -69,6 +69,14 @@ def own(fields: str, more: str = "") -> str:
         ("scope: key, unit: requests, limit: 1, window: 1m, match: {model: a}", "did you mean models?"),
         ("scope: key, unit: usd, limit: 0.0000000001, window: day", "limit: has more than nine decimals"),
         ("scope: key, unit: usd, limit: 1, window: day", "limits[0].unit: usd needs the section models"),
+        (
+            "scope: key, unit: output_tokens, limit: 1, window: 1m, match: {routes: embeddings}",
+            "match.routes: embeddings alone have no output_tokens, so nothing would be limited",
+        ),
+        (
+            "scope: key, unit: tokens, limit: 1, window: 1m, match: {routes: [embeddings]}, enforce_cap: true",
+            "enforce_cap: does nothing for embeddings alone",
+        ),
     ],
 )
 def test_a_mistake_in_a_limit_is_told(fields: str, told: str) -> None:
@@ -84,6 +92,7 @@ def test_a_mistake_in_a_limit_is_told(fields: str, told: str) -> None:
         ("limit: none", "name: is missing: which limit is lifted?"),
         ("limit: none, name: x, enforce_cap: true", "enforce_cap: says nothing of a limit that is lifted"),
         ("scope: key, unit: requests, limit: 1", "window: is missing"),
+        ("scope: key, unit: requests, limit: none", "window: is missing: it is a part of the name"),
         ("scope: key, unit: requests, limit: 1, window: 1m, match: {tenants: [a]}", "match.tenants: is no key of a"),
         ("scope: key, unit: usd, limit: 1, window: day", "usd needs the section models"),
     ],
@@ -156,8 +165,18 @@ def test_two_limits_of_one_name_are_refused() -> None:
 def test_lifting_what_isn_t_there_is_a_slip() -> None:
     [problem] = problems(own("name: key-requests-2m, limit: none", "limits: []"))
     assert "lifts nothing: no limit is named key-requests-2m (known: none)" in problem
+    [problem] = problems(own("name: key-request-1m, limit: none"))
+    assert "lifts nothing: no limit is named key-request-1m (known: key-requests-1m, key-tokens-1m," in problem
     lifted = rules("tenants: {acme: {limits: [{scope: key, unit: requests, window: 60s, limit: none}]}}")
     assert lifted.tenant_limits == {"acme": {"key-requests-1m": None}}, "a limit of the stack's parameters"
+
+
+def test_a_tenant_s_limit_on_a_model_that_it_may_not_use_counts_nothing() -> None:
+    [problem] = problems(
+        "version: 1\nmodels: {a: {}, b: {}}\ntenants:\n  acme:\n    models: [a]\n    limits:\n"
+        "      - {scope: key, unit: requests, limit: 1, window: 1m, name: x, match: {models: [a, b]}}\n"
+    )
+    assert problem == "policy.yaml:7: tenants.acme.limits[0].match.models: not in its own models: b"
 
 
 def many(number: int, scope: str, first: int = 1) -> str:
@@ -232,6 +251,14 @@ def test_a_model_without_a_longest_answer_is_told_under_a_limit_of_tokens() -> N
     )
     assert read(text.replace("unit: tokens", "unit: requests")).warnings == ()
     assert read(text.replace("a: {}", "a: {price: {input: 1, output: 0}}")).warnings == (), "it makes embeddings"
+
+
+def test_a_limit_on_some_requests_that_a_key_s_own_would_end_is_told() -> None:
+    text = "version: 1\nlimits:\n  - {scope: key, unit: requests, limit: 5, window: 1m, match: {scopes: chat}}\n"
+    [warning] = read(text).warnings
+    assert warning.startswith("policy.yaml:3: limits[0]: warning: a key's own limit of this unit and window stands in")
+    assert read(text.replace("limit: 5", "limit: 5, name: chats")).warnings == ()
+    assert read(text.replace(", match: {scopes: chat}", "")).warnings == ()
 
 
 def test_a_tenant_s_model_that_is_not_on_offer_is_told() -> None:
