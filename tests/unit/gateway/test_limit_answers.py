@@ -25,8 +25,8 @@ def rule(unit: str, limit: int, window: Window = MINUTE, scope: str = "key") -> 
     return LimitRule("the-rule", tuple(scope.split("+")), unit, limit, window)
 
 
-def refused(limit: LimitRule, retry_ms: int | None, cost: Cost | None = None) -> SallyportError:
-    state = RuleState(limit, 0, 0, retry_ms)
+def refused(limit: LimitRule, retry_ms: int | None, cost: Cost | None = None, remaining: int = 0) -> SallyportError:
+    state = RuleState(limit, remaining, 0, retry_ms)
     demand = Demand("chat_completions", "m", "acme", (), {}, cost or reserved_cost(1000, 4096, PRICE), 60.0)
     return refusal(Decision(admitted=False, states=(state,), refused_by=state), demand, NOW_S)
 
@@ -71,10 +71,19 @@ def test_refusal_by_a_budget_is_a_quota() -> None:
     assert type(error) is QuotaExceededError
     assert (error.status, error.code, error.kind) == (429, "insufficient_quota", "insufficient_quota")
     assert error.message == (
-        'Budget used up: "the-rule" allows $12.34 in a month (UTC) for this tenant. '
-        "It frees up at 2027-01-16 08:00:00 UTC."
+        'Budget used up: "the-rule" allows $12.34 in a month (UTC) for this tenant. It fits at 2027-01-16 08:00:00 UTC.'
     )
     assert error_headers(error, {"a": "b"}) == {"a": "b", "x-should-retry": "false"}
+
+
+def test_refusal_with_something_left_says_what_is_needed() -> None:
+    limit = rule("usd", 12_340_000_000, Window(calendar="month"), "tenant")
+    message = refused(limit, 86_400_000, remaining=10_000_000).message
+    assert message == (
+        'Budget too low for this request: "the-rule" allows $12.34 in a month (UTC) for this tenant. $0.01 are left, '
+        "and this request needs up to $0.04346; a lower max_completion_tokens (or max_tokens) needs less. "
+        "It fits at 2027-01-16 08:00:00 UTC."
+    )
 
 
 def test_request_that_alone_is_over_a_limit_says_what_to_lower() -> None:

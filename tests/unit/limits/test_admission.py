@@ -374,3 +374,14 @@ def test_refusals_leave_no_charge_whatever_came_before(steps: list[tuple[int, in
         assert not asked.admission.settle(decision.receipts, reserved, actual)
         assert not clean.admission.settle(twin.receipts, reserved, actual)
     assert asked.unsettled == []
+
+
+def test_store_that_is_slow_for_many_scopes_is_asked_no_further(bench: Bench) -> None:
+    def slow(operation: str, key: str) -> None:
+        bench.now_ms += 1500
+
+    bench.store.fails = slow
+    assert bench.admit(KEY, TENANT, GLOBAL).admitted
+    assert bench.store.charged == ["key", "tenant"]
+    assert bench.fallback.charged == ["global"]
+    assert bench.told == ["the counters are too slow"]

@@ -10,7 +10,7 @@ from sallyport.errors import (
     RequestOverLimitError,
     SallyportError,
 )
-from sallyport.limits.rules import Cost, Decision
+from sallyport.limits.rules import Cost, Decision, RuleState
 from sallyport.limits.selection import Demand
 from sallyport.policy.limit_rules import NANODOLLARS, SETTLED_UNITS, LimitRule, Price, Window
 
@@ -46,8 +46,13 @@ def refusal(decision: Decision, demand: Demand, now_s: float) -> SallyportError:
     if retry_ms is None:
         return _hopeless(rule, demand.cost)
     if rule.unit == "usd":
-        return QuotaExceededError(f"Budget used up: {_allowed(rule)}. It frees up {_when(retry_ms, now_s)}.")
-    return RateLimitExceededError(f"Rate limit reached: {_allowed(rule)}. Try again {_when(retry_ms, now_s)}.")
+        what = "Budget used up" if state.remaining < 1 else "Budget too low for this request"
+        return QuotaExceededError(
+            f"{what}: {_allowed(rule)}.{_left(state, demand.cost)} {_when(retry_ms, now_s, 'It fits')}."
+        )
+    return RateLimitExceededError(
+        f"Rate limit reached: {_allowed(rule)}.{_left(state, demand.cost)} {_when(retry_ms, now_s, 'Try again')}."
+    )
 
 
 def check_priced(rules: Iterable[LimitRule], price: Price | None) -> None:
@@ -63,6 +68,16 @@ def _hopeless(rule: LimitRule, cost: Cost) -> SallyportError:
         f"This request alone is over a limit: {_allowed(rule)}; it needs {_amount(cost.get(rule.unit, 0), rule.unit)}. "
         f"{_needs(cost)} {_advice(rule, cost)}"
     )
+
+
+def _left(state: RuleState, cost: Cost) -> str:
+    """Say what this request needs and what is left, where something is."""
+    unit = state.rule.unit
+    if unit not in SETTLED_UNITS or state.remaining < 1:
+        return ""
+    lower = "; a lower max_completion_tokens (or max_tokens) needs less" if cost.get("output_tokens", 0) else ""
+    needs = _amount(cost.get(unit, 0), unit)
+    return f" {_amount(state.remaining, unit)} are left, and this request needs up to {needs}{lower}."
 
 
 def _needs(cost: Cost) -> str:
@@ -108,12 +123,12 @@ def _window(window: Window) -> str:
     return f"in {_counted(int(number), _SPANS[letter])}"
 
 
-def _when(retry_ms: int, now_s: float) -> str:
+def _when(retry_ms: int, now_s: float, what: str) -> str:
     """Say when, in seconds while one may well wait for it."""
     if retry_ms < _LONG_WAIT_MS:
-        return f"in {_counted(max(-(-retry_ms // 1000), 1), 'second')}"
+        return f"{what} in {_counted(max(-(-retry_ms // 1000), 1), 'second')}"
     at_s = -(-(int(now_s * 1000) + retry_ms) // 1000)
-    return f"at {time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(at_s))} UTC"
+    return f"{what} at {time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(at_s))} UTC"
 
 
 def _counted(number: int, noun: str) -> str:

@@ -16,6 +16,9 @@ from sallyport.limits.selection import Demand, by_scope
 from sallyport.limits.sliding import Limiter, StoreError, UncertainError
 from sallyport.policy.limit_rules import SETTLED_UNITS, LimitRule
 
+MAX_ASKING_MS = 2000
+"""After so long the scopes that are left aren't asked of the store: it is too slow to be one."""
+
 type _Scopes = Sequence[tuple[str, Sequence[LimitRule]]]
 
 
@@ -95,6 +98,8 @@ class Admission:
         limiter = self._limiter
         for place, (member, rules) in enumerate(scopes):
             try:
+                if limiter is self._limiter:
+                    self._check_pace(now_ms)
                 decision = limiter.admit(member, rules, demand.cost, demand.lease_s)
             except StoreError as error:
                 limiter = self._fall_back(scopes[place:], str(error))
@@ -105,6 +110,10 @@ class Admission:
                 return decision
             charged.append(decision if limiter is self._limiter else _in_memory(decision))
         return None
+
+    def _check_pace(self, began_ms: int) -> None:
+        if self._now_ms() - began_ms > MAX_ASKING_MS:
+            raise StoreError("the counters are too slow")
 
     def _fall_back(self, scopes: _Scopes, reason: str) -> Limiter:
         """Give who counts what is still to be charged, now that the store doesn't."""
