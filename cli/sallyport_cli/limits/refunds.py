@@ -153,7 +153,7 @@ def _change(item: Mapping[str, Any], charge: Charged) -> _Change | None:
         return None
     name = f"{'c' if window == charge.window else 'p'}{charge.counter}"
     seen = _number(item, name)
-    if seen is None or window is None or (seen == 0 and charge.amount > 0):
+    if seen is None or (seen == 0 and charge.amount > 0):
         return None
     amount = min(charge.amount, seen)  # less where a reset came between
     return _Change(charge._replace(amount=amount), window_name, window, name)
