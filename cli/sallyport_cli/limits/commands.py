@@ -96,7 +96,11 @@ def show(
     if not found and not answer.unknown:
         click.echo("no limit is in force here", err=True)
     if target.stack is None and not parameters:
-        click.echo("stack parameters weren't looked at, their defaults count: give --stack, or --parameter", err=True)
+        click.echo(
+            "stack parameters weren't looked at; where the policy has no limits, their defaults are shown: "
+            "give --stack, or --parameter",
+            err=True,
+        )
 
 
 @limits.command("reset")

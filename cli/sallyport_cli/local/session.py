@@ -152,17 +152,22 @@ class Session:
         self, stack: Stack, choice: UpstreamChoice, endpoint: str, demo_key: str | None, policy: Path | None
     ) -> None:
         described = endpoint if self._environment.get("AWS_ENDPOINT_URL") else f"{endpoint} (embedded, in memory)"
-        model = "echo" if choice.start_echo else "gpt-4o-mini"
         for line in banner(
             self.url,
             stack,
             upstream=choice.description,
             emulator=described,
             demo_key=demo_key,
-            model=model,
+            model=self._model_to_try(stack, choice),
             policy=policy,
         ):
             self._console.say(line)
+
+    def _model_to_try(self, stack: Stack, choice: UpstreamChoice) -> str:
+        """Give the first model on offer, where the policy or the parameter says which are."""
+        offered = list(self._policy.document.policy.models or ()) if self._policy else []
+        offered += [name for name in str(stack.parameters.get("Models", "")).split(",") if name]
+        return next(iter(offered), "echo" if choice.start_echo else "gpt-4o-mini")
 
     async def _put_policy_in_force(self, stack: Stack, dynamodb: DynamoDBClient, cleanup: AsyncExitStack) -> None:
         """Apply the policy file, and keep to it until the end."""

@@ -61,7 +61,8 @@ def test_show_names_what_it_can_t_show(run: Run) -> None:
     assert result.stderr.splitlines() == [
         "key-requests-1m isn't shown: it counts by key; name one with --key or --subject",
         "ip-requests-1h isn't shown: it counts by ip; name one with --ip",
-        "stack parameters weren't looked at, their defaults count: give --stack, or --parameter",
+        "stack parameters weren't looked at; where the policy has no limits, their defaults are shown: "
+        "give --stack, or --parameter",
     ]
     rows = json.loads(run("limits", "show", "--tenant", "acme", "--output", "json").stdout)
     assert rows["not_shown"] == {"key-requests-1m": "key", "ip-requests-1h": "ip"}

@@ -56,6 +56,13 @@ def test_changes_are_in_force_while_it_runs_and_mistakes_are_not(tmp_path: Path,
         assert started.process.stdout.read() == ""
 
 
+def test_the_lines_to_try_name_a_model_on_offer(tmp_path: Path, policy: Path) -> None:
+    policy.write_text("version: 1\nmodels: {gpt-4o: {max_output_tokens: 100}}\n")
+    with running(tmp_path, "--policy", str(policy)) as started:
+        started.ready_url()
+        assert '"model":"gpt-4o"' in started.printed
+
+
 def test_the_command_works_beside_the_file(tmp_path: Path, policy: Path) -> None:
     other = tmp_path / "other.yaml"
     other.write_text("version: 1\naccess: {deny: [203.0.113.0/24]}\n")
