@@ -5,6 +5,7 @@ They answer at once and always alike: what is measured is the gateway.
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +18,8 @@ CHUNK_INTERVAL_S = 0.002
 """Long enough for each chunk to arrive alone."""
 _USAGE = {"prompt_tokens": 12, "completion_tokens": 20, "total_tokens": 32}
 _MODEL = "gpt-4o-mini"
+_WINDOW = re.compile(r"\bw(\w{5}) = (:\w+)")
+"""Where an update says which window a rule's counters are of."""
 
 
 class Server:
@@ -35,17 +38,18 @@ class Server:
                 fields = dict(line.split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
                 body = json.loads(await reader.readexactly(int(fields.get("content-length", 0))))
                 if body.get("stream"):
-                    await _stream(writer)
+                    await _stream(writer, with_usage=bool((body.get("stream_options") or {}).get("include_usage")))
                 else:
-                    _write(writer, self._answer(fields.get("x-amz-target", "").rpartition(".")[2], body))
+                    _write(writer, self.answer(fields.get("x-amz-target", "").rpartition(".")[2], body))
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
 
-    def _answer(self, operation: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    def answer(self, operation: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Give the answer to an operation of AWS's, by its lower-case name; without one, to a chat."""
         if operation == "getitem":
             return {"Item": self._item} if body["Key"]["pk"] == self._item["pk"] else {}
         if operation == "updateitem":
-            return {"Attributes": _counters(body)} if "ExpressionAttributeNames" in body else {}
+            return {"Attributes": _counters(body)}
         if operation == "getsecretvalue":
             return {"SecretString": "upstream-key"}
         message = {"role": "assistant", "content": "word " * 20}
@@ -60,11 +64,12 @@ class Server:
 
 
 def _counters(update: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the counters of every rule of an update as they are after its first charge; a day of last use has none."""
-    attributes = {}
-    for placeholder, name in update.get("ExpressionAttributeNames", {}).items():
-        window = update["ExpressionAttributeValues"][f":w{placeholder[2:]}"]
-        attributes[name] = {"w": window, "c": {"N": "1"}, "p": {"N": "0"}}[placeholder[1]]
+    """Give the counters of every rule that an update charges as they are after its first charge."""
+    attributes: dict[str, Any] = {}
+    for text in (update.get("ConditionExpression", ""), update["UpdateExpression"]):  # the later one is after the write
+        for name, placeholder in _WINDOW.findall(text):
+            window = update["ExpressionAttributeValues"][placeholder]
+            attributes |= {f"w{name}": window, f"c{name}": {"N": "1"}, f"p{name}": {"N": "0"}}
     return attributes
 
 
@@ -74,13 +79,16 @@ def _write(writer: asyncio.StreamWriter, answer: Mapping[str, Any]) -> None:
     writer.write(head.encode() + body)
 
 
-async def _stream(writer: asyncio.StreamWriter) -> None:
+async def _stream(writer: asyncio.StreamWriter, *, with_usage: bool) -> None:
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+    chunk: dict[str, Any] = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": _MODEL}
+    chunk |= {"usage": None} if with_usage else {}
     for _ in range(STREAM_CHUNKS - 1):
         delta = {"index": 0, "delta": {"content": "word "}, "finish_reason": None}
-        chunk = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": _MODEL}
         _write_chunk(writer, f"data: {json.dumps({**chunk, 'choices': [delta]})}\n\n".encode())
         await asyncio.sleep(CHUNK_INTERVAL_S)
+    if with_usage:
+        _write_chunk(writer, f"data: {json.dumps({**chunk, 'choices': [], 'usage': _USAGE})}\n\n".encode())
     _write_chunk(writer, b"data: [DONE]\n\n")
     _write_chunk(writer, b"")
 

@@ -125,8 +125,11 @@ def counter_id(name: str, unit: str, window: Window) -> str:
     known = _COUNTER_IDS.get((name, unit, window))
     if known is None:
         text = f"{name} {unit} {window.text}"
-        number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
-        known = "".join(_ALPHABET[number // len(_ALPHABET) ** place % len(_ALPHABET)] for place in range(_ID_LENGTH))
+        number, digit = divmod(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]), 10)
+        known = str(digit)  # no word that DynamoDB reserves has a digit
+        for _ in range(_ID_LENGTH - 1):
+            number, place = divmod(number, len(_ALPHABET))
+            known += _ALPHABET[place]
         if len(_COUNTER_IDS) >= _MAX_COUNTER_IDS:
             _COUNTER_IDS.clear()
         _COUNTER_IDS[name, unit, window] = known
