@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sallyport_cli.ip.rules import Parameters, Sources
+from sallyport_cli.ip.rules import Sources
+from sallyport_cli.stack_parameters import Parameters
 
 
 def knows_no_country(sources: Sources, parameters: Parameters | None) -> bool:

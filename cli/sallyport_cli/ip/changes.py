@@ -9,13 +9,14 @@ from contextlib import suppress
 import click
 
 from sallyport_cli.ip.entries import ListName, networks_in, with_entries, without_networks
-from sallyport_cli.ip.rules import Parameters, Sources, sources_of
+from sallyport_cli.ip.rules import Sources, sources_of
 from sallyport_cli.policy.documents import Document
 from sallyport_cli.policy.effects import covered_versions, newly_covered
 from sallyport_cli.policy.ip_rules import NO_IP_RULES, IpEntry, IpRules
 from sallyport_cli.policy.operating import RefusedError, global_lists
 from sallyport_cli.policy.stored import Source
 from sallyport_cli.policy.table import Applied, Author, Change, PolicyTable
+from sallyport_cli.stack_parameters import Parameters
 
 type AskParameters = Callable[[], Parameters]
 """Gives the stack's parameters; asked only where they decide, because not everybody may read them."""

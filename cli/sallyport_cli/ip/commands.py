@@ -25,7 +25,7 @@ from sallyport_cli.ip.options import (
     yes_option,
 )
 from sallyport_cli.ip.output import as_json, print_entries, print_steps
-from sallyport_cli.ip.rules import Parameters, sources_of
+from sallyport_cli.ip.rules import sources_of
 from sallyport_cli.ip.stack import parameters_of
 from sallyport_cli.keys.stored import StoredKey
 from sallyport_cli.keys.table import KeyTable
@@ -39,6 +39,7 @@ from sallyport_cli.policy.operating import (
     show_warnings,
 )
 from sallyport_cli.policy.table import Author, Change
+from sallyport_cli.stack_parameters import Parameters
 from sallyport_cli.target import Target
 
 

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 import click
 
 from sallyport.access.networks import parse_address
-from sallyport_cli.ip.rules import Parameters, check_parameters
+from sallyport_cli.ip.rules import check_parameters
 from sallyport_cli.keys.options import read_key_id, read_tenant, reads
 from sallyport_cli.policy.countries import check_country
-
-
-def _read_parameters(_context: click.Context, _parameter: click.Parameter, texts: Sequence[str]) -> Parameters:
-    parameters = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise click.BadParameter(f"{text!r} isn't like IpAllowList=198.51.100.0/24")
-        parameters[name] = value
-    try:
-        return check_parameters(parameters)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
+from sallyport_cli.stack_parameters import reads_parameters
 
 networks_argument: Final = click.argument("networks", nargs=-1, metavar="NETWORK...")
 file_option: Final = click.option(
@@ -40,7 +27,7 @@ parameter_option: Final = click.option(
     "parameters",
     multiple=True,
     metavar="NAME=VALUE",
-    callback=_read_parameters,
+    callback=reads_parameters(check_parameters, "IpAllowList=198.51.100.0/24"),
     help="A stack parameter on addresses or countries.  [default: those of --stack]",
 )
 

@@ -13,6 +13,7 @@ from sallyport_cli.policy.ip_rules import NO_IP_RULES, IpEntry, IpRules
 from sallyport_cli.policy.operating import read_stored
 from sallyport_cli.policy.table import Applied
 from sallyport_cli.policy.yaml_reading import Path
+from sallyport_cli.stack_parameters import Parameters
 
 _CHECKS: Final[Mapping[str, Callable[[str], object]]] = {
     **dict.fromkeys(("IpAllowList", "IpDenyList", "TrustedProxies"), parse_network),
@@ -21,8 +22,6 @@ _CHECKS: Final[Mapping[str, Callable[[str], object]]] = {
 }
 PARAMETERS: Final = tuple(_CHECKS)
 """Those that say who may call from where."""
-
-type Parameters = Mapping[str, str]
 
 
 @dataclass(frozen=True)

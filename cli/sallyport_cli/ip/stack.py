@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
-
-from sallyport_cli.ip.rules import PARAMETERS, Parameters, check_parameters
+from sallyport_cli import stack_parameters as deployed
+from sallyport_cli.ip.rules import PARAMETERS, check_parameters
+from sallyport_cli.stack_parameters import Parameters
 from sallyport_cli.target import Target
 
 
@@ -17,20 +17,9 @@ def parameters_of(target: Target, given: Parameters) -> Parameters | None:
     """
     if target.stack is None:
         return given or None
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - boto3 is heavy
-    from botocore.parsers import ResponseParserError  # noqa: PLC0415 - the same
-
-    client = target.client("cloudformation")
-    try:
-        return {**stack_parameters(client, target.stack), **given}
-    except (BotoCoreError, ClientError, ValueError) as error:
-        raise click.ClickException(f"stack {target.stack}: {error}") from None
-    except (ResponseParserError, AttributeError, IndexError, KeyError, TypeError):  # an endpoint may be anything at all
-        raise click.ClickException(f"stack {target.stack}: that endpoint has no CloudFormation") from None
+    return {**deployed.deployed_parameters(target, PARAMETERS, check_parameters), **given}
 
 
 def stack_parameters(cloudformation: Any, stack: str) -> Parameters:
     """Give those parameters of a stack that judge addresses. Raises botocore's errors, `ValueError` for broken ones."""
-    parameters = cloudformation.describe_stacks(StackName=stack)["Stacks"][0].get("Parameters", [])
-    found = {parameter["ParameterKey"]: parameter.get("ParameterValue", "") for parameter in parameters}
-    return check_parameters({name: found[name] for name in PARAMETERS if name in found})
+    return deployed.stack_parameters(cloudformation, stack, PARAMETERS, check_parameters)

@@ -22,12 +22,13 @@ from sallyport_cli.limits.durations import read_span
 from sallyport_cli.limits.in_force import rules_in_force
 from sallyport_cli.limits.options import parameter_option, whose_options
 from sallyport_cli.limits.output import print_standings, refund_in_words, standings_json
-from sallyport_cli.limits.parameters import Parameters, parameters_of
+from sallyport_cli.limits.parameters import parameters_of
 from sallyport_cli.limits.refunds import Refunder
 from sallyport_cli.limits.reservations import read_audit
 from sallyport_cli.limits.resets import Member, narrowest, reset, to_reset
 from sallyport_cli.limits.standings import standings
 from sallyport_cli.policy.operating import on_target
+from sallyport_cli.stack_parameters import Parameters
 from sallyport_cli.target import Target
 
 

@@ -9,8 +9,9 @@ import click
 from sallyport.policy.effective import CompiledPolicyError
 from sallyport.policy.limit_rules import RouterRules
 from sallyport.policy.router_rules import merge_router
-from sallyport_cli.limits.parameters import Parameters, rules_of
+from sallyport_cli.limits.parameters import rules_of
 from sallyport_cli.policy.operating import policy_table
+from sallyport_cli.stack_parameters import Parameters
 from sallyport_cli.target import Target
 
 

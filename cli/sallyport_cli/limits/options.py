@@ -12,14 +12,15 @@ from sallyport.identity.principal import is_subject
 from sallyport.limits.selection import ip_value
 from sallyport_cli.keys.options import read_key_id, read_tenant, reads
 from sallyport_cli.limits.callers import Part
-from sallyport_cli.limits.parameters import read_parameters
+from sallyport_cli.limits.parameters import check_parameters
+from sallyport_cli.stack_parameters import reads_parameters
 
 parameter_option: Final = click.option(
     "--parameter",
     "parameters",
     multiple=True,
     metavar="NAME=VALUE",
-    callback=read_parameters,
+    callback=reads_parameters(check_parameters, "RequestsPerMinute=60"),
     help="A stack parameter that sets a limit.  [default: those of --stack]",
 )
 
