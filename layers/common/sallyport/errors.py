@@ -4,6 +4,8 @@ SallyportError
 ├── RequestError                    400  the request itself is at fault
 │   ├── InvalidJsonError            400  invalid_json
 │   ├── SchemaViolationError        400  invalid_request
+│   ├── UnsupportedFieldError       400  unsupported_field
+│   ├── UnsupportedOperationError   400  unsupported_operation
 │   ├── RequestTooLargeError        413  request_too_large
 │   ├── RequestOverLimitError       413  request_over_limit
 │   └── UnsupportedMediaTypeError   415  unsupported_media_type
@@ -11,6 +13,7 @@ SallyportError
 │   ├── InsufficientScopeError      403  insufficient_scope
 │   ├── ModelNotAllowedError        403  model_not_allowed
 │   └── ResidencyViolationError     403  residency_violation
+├── MisdirectedRegionError          421  misdirected_region
 ├── NotFoundError                   404  not_found
 │   └── ModelNotFoundError          404  model_not_found
 ├── MethodNotAllowedError           405  method_not_allowed
@@ -18,6 +21,7 @@ SallyportError
 │   └── QuotaExceededError          429  insufficient_quota
 ├── UpstreamError                   502  upstream_error
 │   ├── UpstreamUnreachableError    502  upstream_unreachable
+│   │   └── UpstreamNotConnectedError 502 upstream_unreachable
 │   ├── UpstreamInvalidResponseError 502 upstream_invalid_response
 │   ├── UpstreamInterruptedError    502  upstream_interrupted
 │   ├── UpstreamRefusedError        4xx  upstream_refused
@@ -26,7 +30,8 @@ SallyportError
 │   └── UpstreamTimeoutError        504  upstream_timeout
 ├── ServiceUnavailableError         503  service_unavailable
 │   ├── SecretUnavailableError      503  upstream_secret_unavailable
-│   └── LimitsUnavailableError      503  limits_unavailable
+│   ├── LimitsUnavailableError      503  limits_unavailable
+│   └── NoTargetAvailableError      503  no_target_available
 ├── DeadlineExceededError           504  gateway_timeout
 └── InternalError                   500  internal_error
 
@@ -81,6 +86,18 @@ class SchemaViolationError(RequestError):
     """A field is missing, of the wrong type, or out of range; `param` names it."""
 
 
+class UnsupportedFieldError(RequestError):
+    """A field has no counterpart at the upstream, or asks for what this gateway doesn't permit; `param` names it."""
+
+    code = "unsupported_field"
+
+
+class UnsupportedOperationError(RequestError):
+    """No target of the model serves this route."""
+
+    code = "unsupported_operation"
+
+
 class RequestTooLargeError(RequestError):
     """The body is over the limit."""
 
@@ -127,6 +144,15 @@ class ResidencyViolationError(PermissionRefusedError):
     """No upstream inside the regions that the tenant's data may go to."""
 
     code = "residency_violation"
+
+
+class MisdirectedRegionError(SallyportError):
+    """The caller's data may not be handled in this gateway's region; the message names where to go instead."""
+
+    code = "misdirected_region"
+    status = 421
+    kind = "invalid_request_error"
+    own_headers = NO_RETRY
 
 
 class NotFoundError(SallyportError):
@@ -178,6 +204,10 @@ class UpstreamUnreachableError(UpstreamError):
     """No connection, or it broke before an answer."""
 
     code = "upstream_unreachable"
+
+
+class UpstreamNotConnectedError(UpstreamUnreachableError):
+    """No connection could be made, so nothing of the request went there."""
 
 
 class UpstreamInvalidResponseError(UpstreamError):
@@ -245,6 +275,12 @@ class LimitsUnavailableError(ServiceUnavailableError):
     """The counters of a limit that must hold can't be asked."""
 
     code = "limits_unavailable"
+
+
+class NoTargetAvailableError(ServiceUnavailableError):
+    """Every target inside the caller's regions is down; `Retry-After` says when one is tried again."""
+
+    code = "no_target_available"
 
 
 class DeadlineExceededError(SallyportError):

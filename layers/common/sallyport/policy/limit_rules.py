@@ -8,6 +8,8 @@ import hashlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from sallyport.policy.upstream_rules import AppRules, Target, UpstreamRules
+
 NANODOLLARS = 1_000_000_000
 """In a US dollar."""
 
@@ -26,7 +28,7 @@ MAX_RULES_PER_SCOPE = 20
 MAX_KEY_RULES = 10
 
 STORE_FAILURE = ("allow", "deny")
-ROUTES = ("chat_completions", "embeddings")
+ROUTES = ("chat_completions", "responses", "embeddings", "messages", "count_tokens", "apps")
 """What a rule's `match.routes` may name."""
 
 
@@ -95,23 +97,36 @@ class Price(NamedTuple):
 
 
 class ModelRules(NamedTuple):
-    """One model on offer. None for `max_output_tokens`: the stack's `MaxOutputTokens`."""
+    """One model on offer. None for `max_output_tokens`: the stack's `MaxOutputTokens`.
+
+    `targets` are where it is, the most wanted first; none: at the stack parameters' upstream, under its own name.
+    """
 
     max_output_tokens: int | None = None
     price: Price | None = None
+    targets: tuple[Target, ...] = ()
 
 
 class RouterRules(NamedTuple):
     """What a route goes by. `version` is the applied policy's, 0 where none is applied.
 
     `tenant_limits` replace or add to `limits` by the rule's name, None lifts it. `models` None: every model that the
-    upstream knows, without a price.
+    upstream knows, without a price. `upstreams` by name are all that can be reached. `allowed_regions` are the stack's:
+    no target outside of them is used, whatever a residency says. `endpoints` are this gateway's URLs in other regions.
+    `global_tenants`: those that may use targets which process anywhere. `secret_prefix`: what a document's names of
+    secrets come after.
     """
 
     version: int
     limits: tuple[LimitRule, ...]
     tenant_limits: Mapping[str, Mapping[str, LimitRule | None]]
     models: Mapping[str, ModelRules] | None
+    upstreams: Mapping[str, UpstreamRules] = {}
+    apps: Mapping[str, AppRules] = {}
+    allowed_regions: frozenset[str] = frozenset()
+    endpoints: Mapping[str, str] = {}
+    global_tenants: frozenset[str] = frozenset()
+    secret_prefix: str = ""
 
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
