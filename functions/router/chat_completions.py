@@ -2,7 +2,7 @@
 
 from sallyport.gateway.assembly.provider_route import provider_route
 from sallyport.gateway.entry import Entry
-from sallyport.gateway.provider_route import CHAT_COMPLETIONS
+from sallyport.gateway.operations import CHAT_COMPLETIONS
 
 handler = Entry(provider_route(CHAT_COMPLETIONS))
 init = handler.init

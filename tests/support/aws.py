@@ -11,7 +11,7 @@ import boto3
 import yaml
 
 ROOT = Path(__file__).parents[2]
-CONFIG_TABLE, COUNTERS_TABLE = "ConfigTable", "CountersTable"
+CONFIG_TABLE, COUNTERS_TABLE, ANCHORS_TABLE = TABLES = "ConfigTable", "CountersTable", "AnchorsTable"
 LOCAL_AWS = {"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
 _SERVER = """
 import sys
@@ -41,12 +41,12 @@ class Emulator:
         self.url = f"http://127.0.0.1:{int(self._process.stdout.readline())}"
         self.dynamodb = boto3.client("dynamodb", endpoint_url=self.url, region_name="us-east-1")
         self.secrets = boto3.client("secretsmanager", endpoint_url=self.url, region_name="us-east-1")
-        for name in (CONFIG_TABLE, COUNTERS_TABLE):
+        for name in TABLES:
             self.dynamodb.create_table(TableName=name, **table_properties(name))
 
     def empty_tables(self) -> None:
         """Delete every item."""
-        for name in (CONFIG_TABLE, COUNTERS_TABLE):
+        for name in TABLES:
             for item in self.dynamodb.scan(TableName=name)["Items"]:
                 self.dynamodb.delete_item(TableName=name, Key={"pk": item["pk"], "sk": item["sk"]})
 

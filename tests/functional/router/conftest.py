@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from sallyport.gateway.assembly.provider_route import provider_route
-from sallyport.gateway.provider_route import CHAT_COMPLETIONS
+from sallyport.gateway.assembly.provider_route import Clocks, provider_route
+from sallyport.gateway.operations import CHAT_COMPLETIONS
 from tests.functional.router.gateway import UPSTREAM_KEY, Gateway, MakeGateway, Upstream, environ
 from tests.support.aws import Emulator
 from tests.support.servers import ScriptedServer
@@ -30,7 +30,7 @@ def make(store: Emulator) -> Iterator[MakeGateway]:
     with ScriptedServer(upstream) as server:
 
         def start(now: Callable[[], float] = time.time, **changes: str) -> Gateway:
-            route = provider_route(CHAT_COMPLETIONS, now)(environ(store, server.url, **changes))
+            route = provider_route(CHAT_COMPLETIONS, Clocks(now_s=now))(environ(store, server.url, **changes))
             return Gateway(route, upstream)
 
         yield start

@@ -10,7 +10,7 @@ from sallyport.policy.limit_rules import Window, counter_id
 from sallyport.runtime.streaming import StreamedResponse
 from sallyport_cli.policy.documents import read_document
 from sallyport_cli.policy.table import PolicyTable
-from tests.support.aws import CONFIG_TABLE, COUNTERS_TABLE, LOCAL_AWS, Emulator
+from tests.support.aws import ANCHORS_TABLE, CONFIG_TABLE, COUNTERS_TABLE, LOCAL_AWS, Emulator
 from tests.support.events import Context, proxy_event
 from tests.support.servers import Peer, Received
 
@@ -51,12 +51,16 @@ class Upstream:
         self.chunks: list[bytes] | None = None
         self.cut = False
         self.silent = False
+        self.wanted_key: str | None = None
 
     def __call__(self, peer: Peer) -> None:
         while (request := peer.read()) is not None:
             self.received.append(request)
             if self.silent:
                 return peer.wait_closed()
+            if self.wanted_key and request.headers["authorization"] != f"Bearer {self.wanted_key}":
+                peer.answer(401, b"{}", content_type="application/json")
+                continue
             if self.chunks is None:
                 peer.answer(self.status, self.body, **self.headers)
                 continue
@@ -126,6 +130,10 @@ def environ(emulator: Emulator, upstream_url: str, **changes: str) -> dict[str, 
         "AWS_ENDPOINT_URL": emulator.url,
         "SALLYPORT_CONFIG_TABLE": CONFIG_TABLE,
         "SALLYPORT_COUNTERS_TABLE": COUNTERS_TABLE,
+        "SALLYPORT_ANCHORS_TABLE": ANCHORS_TABLE,
+        "SALLYPORT_SECRET_PREFIX": "stack/upstreams/",
+        "SALLYPORT_ALLOWED_REGIONS": "us-east-1",
+        "SALLYPORT_UPSTREAM_RETRIES": "0",
         "SALLYPORT_REQUESTS_PER_MINUTE": "1000",
         "SALLYPORT_UPSTREAM_BASE_URL": upstream_url + "/v1",
         "SALLYPORT_UPSTREAM_REGION": "us-east-1",

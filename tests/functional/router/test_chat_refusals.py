@@ -22,7 +22,7 @@ from tests.support.servers import refused_url
         ({"headers": {"Content-Type": "application/json", "OpenAI-Beta": "a\r\nx: 1"}}, 400, "invalid_request"),
         ({"principal": ACME._replace(scopes=("models",))}, 403, "insufficient_scope"),
         ({"principal": ACME._replace(models=("gpt-z",))}, 403, "model_not_allowed"),
-        ({"principal": ACME._replace(residency=("eu-central-1",))}, 403, "residency_violation"),
+        ({"principal": ACME._replace(residency=("eu-central-1",))}, 421, "misdirected_region"),
         ({"principal": ACME._replace(residency=())}, 403, "residency_violation"),
         ({"principal": None}, 500, "internal_error"),
     ],
@@ -131,11 +131,14 @@ def test_a_text_that_names_no_model_does_not_reach_the_log(
     assert "secret" not in capsys.readouterr().out
 
 
-def test_one_line_is_logged_without_content_or_secrets(gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_decision_its_outcome_and_one_line_are_logged_without_content_or_secrets(
+    gateway: Gateway, capsys: pytest.CaptureFixture[str]
+) -> None:
     gateway.post(CHAT, headers={"Authorization": "Bearer sp_client-secret"})
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 1
-    line = json.loads(lines[0])
+    out = capsys.readouterr().out
+    decision, line, outcome = map(json.loads, out.splitlines())
     assert (line["message"], line["status"], line["tenant"], line["model"]) == ("request", 200, "acme", "gpt-a")
     assert (line["bytes_out"], line["complete"]) == (len(ANSWER), True)
-    assert "secret" not in lines[0]
+    assert (decision["message"], decision["kind"], outcome["kind"]) == ("audit", "decision", "outcome")
+    assert (outcome["prev"], outcome["status"], outcome["complete"]) == (decision["hash"], 200, True)
+    assert "secret" not in out

@@ -74,16 +74,29 @@ def test_a_function_out_of_time_does_not_call_upstream(gateway: Gateway) -> None
     assert gateway.upstream.received == []
 
 
-def test_a_credential_that_the_upstream_refuses_is_read_anew(make: MakeGateway, store: Emulator) -> None:
+def test_a_credential_that_the_upstream_refuses_is_read_anew_once(make: MakeGateway, store: Emulator) -> None:
     store.secrets.create_secret(Name="stack/rotated", SecretString="sk-old")
     gateway = make(SALLYPORT_UPSTREAM_SECRET="stack/rotated")
     store.secrets.put_secret_value(SecretId="stack/rotated", SecretString="sk-new")
-    gateway.upstream.status = 401
-    assert gateway.post(CHAT).code == "upstream_credentials_rejected"
-    gateway.upstream.status = 200
+    gateway.upstream.wanted_key = "sk-new"
     assert gateway.post(CHAT).status == 200
     sent = [request.headers["authorization"] for request in gateway.upstream.received]
     assert sent == ["Bearer sk-old", "Bearer sk-new"]
+
+
+def test_a_credential_that_is_refused_and_has_not_changed_is_not_sent_again(gateway: Gateway) -> None:
+    gateway.upstream.status = 401
+    assert gateway.post(CHAT).code == "upstream_credentials_rejected"
+    assert len(gateway.upstream.received) == 1
+
+
+def test_a_credential_that_is_refused_twice_is_not_sent_a_third_time(make: MakeGateway, store: Emulator) -> None:
+    store.secrets.create_secret(Name="stack/rotated-badly", SecretString="sk-old")
+    gateway = make(SALLYPORT_UPSTREAM_SECRET="stack/rotated-badly")
+    store.secrets.put_secret_value(SecretId="stack/rotated-badly", SecretString="sk-wrong")
+    gateway.upstream.wanted_key = "sk-new"
+    assert gateway.post(CHAT).code == "upstream_credentials_rejected"
+    assert len(gateway.upstream.received) == 2
 
 
 @pytest.mark.parametrize("value", ["x" * 2000, "caf\u00e9"])

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from sallyport.gateway.assembly.provider_route import provider_route
-from sallyport.gateway.provider_route import EMBEDDINGS
+from sallyport.gateway.assembly.provider_route import Clocks, provider_route
+from sallyport.gateway.operations import EMBEDDINGS
 from tests.functional.router.gateway import KEY, REQUESTS, TOKENS, Upstream, counters, environ, frozen
 from tests.support.aws import Emulator
 from tests.support.events import ACME, Context, proxy_event
@@ -39,7 +39,7 @@ def test_an_answer_of_30_mb_is_passed_on_in_pieces(store: Emulator, upstream: Up
 def test_an_embedding_is_charged_its_input(store: Emulator, upstream: Upstream, server: ScriptedServer) -> None:
     upstream.body = b'{"data": [], "usage": {"prompt_tokens": 4, "total_tokens": 4}}'
     changes = {"SALLYPORT_TOKENS_PER_MINUTE": "1000", "SALLYPORT_MAX_OUTPUT_TOKENS": "5000"}
-    route = provider_route(EMBEDDINGS, frozen)(environ(store, server.url, **changes))
+    route = provider_route(EMBEDDINGS, Clocks(now_s=frozen))(environ(store, server.url, **changes))
     context = Context()
     response = route(proxy_event("POST", "/v1/embeddings", {**BODY, "input": [[1, 2], [3]]}), context)
     assert counters(store, KEY)[TOKENS] == 3

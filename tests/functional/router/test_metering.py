@@ -93,7 +93,7 @@ def test_a_request_line_tells_usage_and_two_more_lines_what_was_reserved(
 
 def test_audit_lines_are_written_at_every_log_level(make: MakeGateway, capsys: pytest.CaptureFixture[str]) -> None:
     make(SALLYPORT_TOKENS_PER_MINUTE="100000", SALLYPORT_LOG_LEVEL="ERROR").post(CHAT)
-    assert set(logged(capsys)) == {"reservation", "settlement"}
+    assert set(logged(capsys)) == {"audit", "reservation", "settlement"}
 
 
 def test_a_stream_is_asked_for_its_usage_and_the_client_does_not_see_it(metered: Gateway, store: Emulator) -> None:
@@ -368,7 +368,7 @@ def test_without_a_rule_on_tokens_nothing_is_reserved_and_totals_have_the_usage(
     gateway = make(now=frozen)
     gateway.upstream.chunks = WITH_USAGE
     gateway.post(STREAM)
-    assert set(logged(capsys)) == {"request"}
+    assert set(logged(capsys)) == {"audit", "request"}
     assert (total(store)["input_tokens"], total(store)["output_tokens"]) == (7, 3)
     assert counters(store, KEY) == {REQUESTS: 1}
 

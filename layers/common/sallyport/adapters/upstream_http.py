@@ -7,6 +7,7 @@ from sallyport.errors import (
     DeadlineExceededError,
     UpstreamInterruptedError,
     UpstreamInvalidResponseError,
+    UpstreamNotConnectedError,
     UpstreamTimeoutError,
     UpstreamUnreachableError,
 )
@@ -31,7 +32,7 @@ class HttpTransport:
         try:
             response = self._connection.request(method, target, headers, body, patience.next_wait_s)
         except NotConnectedError as error:
-            raise UpstreamUnreachableError("The upstream can't be reached.") from error
+            raise UpstreamNotConnectedError("The upstream can't be reached.") from error
         except TimeoutError as error:
             raise patience.timeout_error() from error
         except (NoResponseError, OSError) as error:

@@ -40,12 +40,25 @@ _ANTHROPIC_KINDS = {
     429: "rate_limit_error",
     503: "overloaded_error",
 }
-_PHRASES = {403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed"}
+_PHRASES = {
+    400: "Bad Request",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    413: "Content Too Large",
+    415: "Unsupported Media Type",
+    421: "Misdirected Request",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+}
 
 
 def shape_for_path(path: str) -> Shape:
     """Give the shape that a path's clients read."""
-    if path.startswith("/apps/"):
+    if path == "/apps" or path.startswith("/apps/"):
         return problem_shape
     if path == "/v1/messages" or path.startswith("/v1/messages/"):
         return anthropic_shape
@@ -58,13 +71,28 @@ def error_body(error: SallyportError, shape: Shape) -> bytes:
 
 
 def error_event(error: BaseException) -> bytes:
-    """Give an error in mid-stream as an SSE event."""
-    known: SallyportError = InternalError("The stream broke off.")
+    """Give an error in mid-stream as an SSE event, as OpenAI's SDK reads it."""
+    return b"data: " + error_body(_known(error), openai_shape) + b"\n\n"
+
+
+def anthropic_error_event(error: BaseException) -> bytes:
+    """Give an error in mid-stream as an event of Anthropic's streams."""
+    return b"event: error\ndata: " + error_body(_known(error), anthropic_shape) + b"\n\n"
+
+
+def responses_error_event(error: BaseException) -> bytes:
+    """Give an error in mid-stream as an event of OpenAI's responses."""
+    known = _known(error)
+    event = {"type": "error", "code": known.code, "message": known.message, "param": known.param}
+    return b"event: error\ndata: " + json.dumps(event).encode() + b"\n\n"
+
+
+def _known(error: BaseException) -> SallyportError:
     if isinstance(error, SallyportError):
-        known = error
-    elif isinstance(error, DeadlineExceeded):
-        known = DeadlineExceededError("The gateway's time for this request is used up.")
-    return b"data: " + error_body(known, openai_shape) + b"\n\n"
+        return error
+    if isinstance(error, DeadlineExceeded):
+        return DeadlineExceededError("The gateway's time for this request is used up.")
+    return InternalError("The stream broke off.")
 
 
 def content_type(shape: Shape) -> Mapping[str, str]:

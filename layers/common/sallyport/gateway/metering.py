@@ -12,7 +12,7 @@ from sallyport.gateway.limit_answers import refusal
 from sallyport.gateway.reservation import Reservation, reserve
 from sallyport.identity.principal import Principal
 from sallyport.limits.admission import Admission, Unsettled
-from sallyport.limits.cost import Usage, actual_cost
+from sallyport.limits.cost import Usage, actual_cost, dearest
 from sallyport.limits.estimate import estimate_output_tokens
 from sallyport.limits.headers import limit_headers
 from sallyport.limits.rules import Charged, Receipt, RuleState
@@ -20,11 +20,13 @@ from sallyport.limits.selection import Demand, caller_values, matching, rules_fo
 from sallyport.limits.totals import OTHER_MODEL, UsageTotals
 from sallyport.observability.log import Field, Logger
 from sallyport.policy.limit_rules import NANODOLLARS, SETTLED_UNITS, LimitRule, ModelRules, Price, RouterRules
+from sallyport.policy.upstream_rules import Target
 from sallyport.providers.usage import NoUsage, ReportedUsage, Seen
 
 UNTIL_SPARE_S = 5
 """Between the deadline of an invocation and when it is surely over: clocks differ."""
 NO_COST = Usage(0, 0)
+_WITHOUT_OUTPUT = frozenset({"embeddings", "count_tokens", "apps"})
 
 
 class AnswerUsage(Protocol):
@@ -69,15 +71,19 @@ class Metering:
         self.now = now
         self._max_output_tokens = max_output_tokens
 
-    def meter(self, rules: RouterRules, asked: Asked) -> "Meter":
-        """Make the meter of one request; nothing is charged yet. Raises `ModelNotAllowedError`."""
+    def meter(self, rules: RouterRules, asked: Asked, targets: Sequence[Target] = ()) -> "Meter":
+        """Make the meter of one request; nothing is charged yet. Raises `ModelNotAllowedError`.
+
+        What is reserved is reckoned at the dearest of the targets that it may go to.
+        """
         demand = _demand(asked)
         limits = matching(rules_for(rules, demand.tenant, asked.principal.limits), demand)
         model = (rules.models or {}).get(demand.model, ModelRules())
-        reservation = reserve(asked.route, asked.body, limits, model, self._max_output_tokens)
+        dearest_model = model._replace(price=_dearest(model, targets))
+        reservation = reserve(asked.route, asked.body, limits, dearest_model, self._max_output_tokens)
         demand = demand._replace(cost=reservation.cost)
         is_known = rules.models is not None
-        return Meter(self, asked, _Terms(rules.version, limits, demand, reservation, is_known))
+        return Meter(self, asked, _Terms(rules.version, limits, demand, reservation, model, is_known))
 
 
 class _Terms(NamedTuple):
@@ -87,6 +93,7 @@ class _Terms(NamedTuple):
     limits: Sequence[LimitRule]
     demand: Demand
     reservation: Reservation
+    model: ModelRules
     is_known: bool
 
 
@@ -99,12 +106,13 @@ class Meter:
         self._path = asked.path
         self._tenant = asked.principal.tenant
         self._until_s = math.ceil(metering.now() + asked.remaining_s) + UNTIL_SPARE_S
-        self._is_output_read = asked.route != "embeddings"
+        self._is_output_read = asked.route not in _WITHOUT_OUTPUT
         self._terms = terms
         self._receipts: tuple[Receipt, ...] = ()
         self._forwarded = False
         self._audited = False
         self._usage: Usage | None = None
+        self._price = terms.reservation.price
         self.refused_by: str | None = None
         self.is_estimated = False
         self.free = False
@@ -141,12 +149,17 @@ class Meter:
                 "reservation", request_id=self._request_id, tenant=self._tenant, until=self._until_s, charges=charges
             )
 
+    def go_to(self, target: Target) -> None:
+        """Note where it goes: what is used is paid at that target's price. Of an earlier one nothing counts."""
+        self._price = target.price or self._terms.model.price
+        self.free, self.answer = False, NoUsage()
+
     def close(self) -> dict[str, Field]:
         """Reckon what was used once the answer is over, and give it as fields of the request's log line."""
         if not self._forwarded:
             return {"limit": self.refused_by}
         self._usage = usage = self._reckon()
-        price = self._terms.reservation.price
+        price = self._price
         return {
             "input_tokens": usage.input_tokens,
             "output_tokens": usage.output_tokens,
@@ -165,7 +178,7 @@ class Meter:
                 admission.refund(self._receipts)
             return
         usage = self._usage
-        actual = reservation.cost if usage is None else actual_cost(usage, reservation.price)
+        actual = reservation.cost if usage is None else actual_cost(usage, self._price)
         failed = admission.settle(self._receipts, reservation.cost, actual)
         if self._audited:
             self._metering.logger.audit(
@@ -180,7 +193,7 @@ class Meter:
             tenant=self._tenant,
             model=model,
             usage=usage,
-            nanodollars=_nanodollars(usage, self._terms.reservation.price),
+            nanodollars=_nanodollars(usage, self._price),
             now_s=self._metering.now(),
         )
 
@@ -211,6 +224,12 @@ def _demand(asked: Asked) -> Demand:
     return Demand(
         asked.route, model, principal.tenant, principal.scopes, values, cost={"requests": 1}, lease_s=asked.remaining_s
     )
+
+
+def _dearest(model: ModelRules, targets: Sequence[Target]) -> Price | None:
+    """Give a price that no target is above; None where one has none."""
+    prices = [target.price or model.price for target in targets] or [model.price]
+    return None if None in prices else dearest(price for price in prices if price is not None)
 
 
 def _nanodollars(usage: Usage, price: Price | None) -> int:

@@ -3,23 +3,17 @@
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import chain
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from sallyport.errors import SallyportError
 from sallyport.gateway.event_stream import whole_events
 from sallyport.gateway.record import RequestRecord
+from sallyport.providers.provider import UsageReader
 from sallyport.providers.stream_usage import without_usage
 from sallyport.providers.transport import UpstreamResponse
 
 MAX_BLANK_CHUNKS = 16
 """A body that is blank for longer than this isn't waited for."""
-
-
-class UsageReader(Protocol):
-    """Looks at an answer as it passes; `providers.usage` has one for each kind of answer."""
-
-    def feed(self, chunk: bytes, /) -> None:
-        """Take the next bytes."""
 
 
 class Form(NamedTuple):
@@ -35,9 +29,17 @@ class Passage:
     Of an event stream whole events are passed on, so that one which breaks off ends with an event that can be read.
     """
 
-    def __init__(self, response: UpstreamResponse, record: RequestRecord, usage: UsageReader, form: Form) -> None:
+    def __init__(
+        self,
+        response: UpstreamResponse,
+        chunks: Iterator[bytes],
+        record: RequestRecord,
+        usage: UsageReader,
+        form: Form,
+    ) -> None:
+        """`chunks` are the response's, in the route's own API."""
         self._response = response
-        self._chunks = response.chunks()
+        self._chunks = chunks
         self._record = record
         self._usage = usage
         self._form = form
@@ -51,6 +53,11 @@ class Passage:
             if (visible := chunk.lstrip()) or len(self._begun) == MAX_BLANK_CHUNKS:
                 return visible
         return b""
+
+    @property
+    def begun(self) -> bytes:
+        """Give what `start` has waited for."""
+        return b"".join(self._begun)
 
     def __iter__(self) -> Iterator[bytes]:
         try:

@@ -25,7 +25,10 @@ from sallyport.policy.parameters import PlainSettings
 ROUTES: Mapping[str, tuple[str, ...]] = {
     "/healthz": ("GET",),
     "/v1/chat/completions": ("POST",),
+    "/v1/responses": ("POST",),
     "/v1/embeddings": ("POST",),
+    "/v1/messages": ("POST",),
+    "/v1/messages/count_tokens": ("POST",),
     "/v1/models": ("GET",),
     "/v1/models/{model}": ("GET",),
 }
@@ -103,12 +106,13 @@ def list_models(policy: Policy) -> Answer:
         if "models" not in principal.scopes:
             raise InsufficientScopeError("This credential lacks the scope 'models'.")
         visible = _visible(_on_offer(policy), principal.models)
+        shown = _anthropic_model if "anthropic-version" in request.headers else _model
         if "model" not in request.path_parameters:
-            return {"object": "list", "data": [_model(model) for model in visible]}
+            return _listed([shown(model) for model in visible])
         model = unquote(request.path_parameters["model"])  # a REST API leaves a path as it came
         if model not in visible:
             raise ModelNotFoundError("This model does not exist, or you do not have access to it.", param="model")
-        return _model(model)
+        return shown(model)
 
     return answer
 
@@ -139,6 +143,18 @@ def answer_unmatched(request: Request, record: RequestRecord) -> Any:
     if methods is None:
         raise NotFoundError("There is no such route.")
     raise MethodNotAllowedError("This route doesn't take this method.", headers={"allow": ", ".join(methods)})
+
+
+def _listed(models: list[dict[str, Any]]) -> dict[str, Any]:
+    """Give one whole page, in OpenAI's form and in Anthropic's at once."""
+    ids = [model["id"] for model in models]
+    ends = {"first_id": ids[0], "last_id": ids[-1]} if ids else {"first_id": None, "last_id": None}
+    return {"object": "list", "data": models, "has_more": False, **ends}
+
+
+def _anthropic_model(name: str) -> dict[str, Any]:
+    """A model as Anthropic lists it."""
+    return {"id": name, "type": "model", "display_name": name, "created_at": "1970-01-01T00:00:00Z"}
 
 
 def _model(name: str) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """A route to an upstream: permissions, parse, verify, residency, limits, then forward and stream."""
 
-import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -13,31 +11,33 @@ from sallyport.errors import (
     ModelNotFoundError,
     SallyportError,
     ServiceUnavailableError,
-    UpstreamCredentialsError,
-    UpstreamUnreachableError,
+    UnsupportedFieldError,
 )
 from sallyport.gateway.answers import streamed_error
+from sallyport.gateway.calls import Ask, call_for
 from sallyport.gateway.deadline import Deadline
-from sallyport.gateway.error_shapes import error_event, openai_shape
+from sallyport.gateway.decisions import Decisions, Subject, Trail
+from sallyport.gateway.forwarding import Answer, Forwarding, Journey, Sending, first_sending, prepared
 from sallyport.gateway.metering import Asked, Meter, Metering
-from sallyport.gateway.passage import Form, Passage
-from sallyport.gateway.record import RequestRecord
+from sallyport.gateway.operations import Operation
+from sallyport.gateway.record import RequestRecord, loggable_model
 from sallyport.gateway.request import Request, check_json_body, read_principal, read_request
+from sallyport.gateway.upstreams import Upstreams
 from sallyport.identity.principal import Principal
 from sallyport.observability.log import Logger
 from sallyport.policy.current import PolicyUnavailableError
-from sallyport.policy.limit_rules import RouterRules
-from sallyport.providers.openai import OpenAiProvider
-from sallyport.providers.stream_usage import asks_for_usage, with_usage
-from sallyport.providers.transport import Transport, UpstreamRequest, UpstreamResponse
-from sallyport.providers.usage import BodyUsage, StreamUsage
-from sallyport.routing.residency import Target, choose_target
+from sallyport.policy.limit_rules import ModelRules, RouterRules
+from sallyport.policy.upstream_rules import Target, UpstreamRules
+from sallyport.providers.openai_responses import response_id
+from sallyport.providers.provider import RESPONSES
+from sallyport.routing.attempts import Attempts
+from sallyport.routing.breaker import Breakers
+from sallyport.routing.residency import Caller, check_home, consider, eligible, targets_of
+from sallyport.routing.stored_responses import Owner, ResponseStore, StoreUnavailableError, check_ownership
 from sallyport.runtime.context import AFTER_RESPONSE_RESERVE_S
 from sallyport.runtime.streaming import StreamedResponse
 from sallyport.verification.schema import RequestSchema
 from sallyport.verification.strict_json import parse_strict
-
-_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}")
 
 SETTLING_RESERVE_S = 0.2
 """Kept back of the time after a response: the runtime asks for its next event before Lambda ends it."""
@@ -56,28 +56,6 @@ class StreamedContext(Protocol):
         """Have a task run once the response has been sent."""
 
 
-class Operation(NamedTuple):
-    """One of the upstream's operations: its path there, the scope it takes, its request schema's name."""
-
-    name: str
-    path: str
-    scope: str
-
-
-CHAT_COMPLETIONS = Operation("chat_completions", "/chat/completions", "chat")
-EMBEDDINGS = Operation("embeddings", "/embeddings", "embeddings")
-
-
-class Secret(Protocol):
-    """The upstream's credential."""
-
-    def read(self) -> str:
-        """Give it, empty if the upstream needs none. Raises `SecretUnavailableError`."""
-
-    def expire(self) -> None:
-        """Have it read anew: the upstream has refused it."""
-
-
 class Policy(Protocol):
     """The policy in force; `policy.current.CurrentPolicy` is one."""
 
@@ -88,39 +66,43 @@ class Policy(Protocol):
         """Look for a newer one while nobody waits."""
 
 
-class NoSecret:
-    """The `Secret` of an upstream that needs none."""
+class Pace(NamedTuple):
+    """How tries follow each other. `now_s` is the wall clock; `uniform` gives a random number between two."""
 
-    def read(self) -> str:
-        """Give the empty credential."""
-        return ""
-
-    def expire(self) -> None:
-        """Do nothing: there is nothing to be read."""
+    retries: int
+    now_s: Callable[[], float]
+    sleep: Callable[[float], None]
+    uniform: Callable[[float, float], float]
 
 
 class Rooms(NamedTuple):
-    """What a route asks, made once per process. `stream_usage`: every stream is asked for its usage."""
+    """What a route asks, made once per process. `stream_usage`: every stream is asked for its usage.
+
+    `stored` is asked on the route of responses alone.
+    """
 
     schema: RequestSchema
     policy: Policy
     metering: Metering
-    provider: OpenAiProvider
-    transport: Transport
-    secret: Secret
-    targets: Sequence[Target]
+    upstreams: Upstreams
+    breakers: Breakers
+    trail: Trail
+    stored: ResponseStore | None
     home_region: str
     stream_usage: bool
+    pace: Pace
     logger: Logger
     deadline: Deadline
 
 
 class _Checked(NamedTuple):
-    """A request that may be forwarded. `strip_usage`: its usage is asked for, and its client didn't."""
+    """A request that may be forwarded: its first sending, and how the others are made."""
 
-    upstream_request: UpstreamRequest
-    stream: bool
-    strip_usage: bool
+    sending: Sending
+    attempts: Attempts
+    prepare: Callable[[Target], Sending]
+    meter: Meter
+    principal: Principal
 
 
 class ProviderRoute:
@@ -146,16 +128,16 @@ class _Exchange:
         self._context = context
         self._headers = {"x-request-id": request_id, "x-sallyport-region": rooms.home_region}
         self._record = RequestRecord(rooms.logger, request_id, operation.name)
+        self._decisions = Decisions(rooms.trail, request_id, operation.name, rooms.home_region)
         self._meter: Meter | None = None
         rooms.deadline.begin(self._whole_s(), AFTER_RESPONSE_RESERVE_S)
         context.after_response(self._finish)
 
     def answer(self, event: Mapping[str, Any]) -> StreamedResponse:
         try:
-            request = read_request(event)
-            checked, meter = self._check(request)
-            self._headers |= meter.admit()
-            return self._forward(checked, meter)
+            checked = self._check(read_request(event))
+            self._headers |= checked.meter.admit()
+            return self._forward(checked)
         except SallyportError as error:
             return self._refuse(error)
         except Exception as error:  # noqa: BLE001 - the last resort: an answer in the route's shape, the log knows more
@@ -164,27 +146,33 @@ class _Exchange:
 
     def _finish(self) -> None:
         """Settle what the request used, however it ended, and look for a newer policy; the log line comes first."""
-        self._rooms.deadline.begin(self._whole_s(), SETTLING_RESERVE_S)
+        rooms = self._rooms
+        rooms.deadline.begin(self._whole_s(), SETTLING_RESERVE_S)
         try:
             if self._meter is not None:
                 self._record.note(**self._meter.close())
         except Exception as error:  # noqa: BLE001 - what went wrong in reckoning must not leave the charge unsettled
             self._record.note_failure(error)
         self._record.emit()
+        self._decisions.end(**self._record.outcome())
         if self._meter is not None:
             self._meter.settle()
-        if self._rooms.deadline.left_s() > REFRESH_S:
-            self._rooms.policy.refresh_early()
+        rooms.trail.anchor_if_due()
+        if rooms.deadline.left_s() > REFRESH_S:
+            rooms.policy.refresh_early()
 
     def _refuse(self, error: SallyportError) -> StreamedResponse:
         self._record.note_error(error)
-        refusal = streamed_error(error, openai_shape, self._headers)
+        refusal = streamed_error(error, self._operation.shape, self._headers)
         self._record.bytes_out = sum(map(len, refusal.body))
         return refusal
 
-    def _check(self, request: Request) -> tuple[_Checked, Meter]:
+    def _check(self, request: Request) -> _Checked:
         """All that may refuse without a charge."""
         principal = read_principal(request)
+        rules = self._rules()
+        caller = Caller(principal.tenant, principal.residency)
+        check_home(caller, self._rooms.home_region, rules.endpoints)  # before anything of it is looked at, or noted
         self._record.note_principal(principal)
         if self._operation.scope not in principal.scopes:
             raise InsufficientScopeError(f"This credential lacks the scope {self._operation.scope!r}.")
@@ -192,15 +180,65 @@ class _Exchange:
         body = parse_strict(request.body)
         self._rooms.schema.check(body)
         self._check_time()
-        rules = self._rules()
-        _check_model(body["model"], rules, principal)
-        target = choose_target(self._rooms.targets, principal.residency)
-        self._headers["x-sallyport-region"] = target.region
-        self._record.note(model=_loggable(body["model"]), stream=body.get("stream") is True)
-        self._record.note(upstream=target.upstream, region=target.region)
-        meter = self._rooms.metering.meter(rules, self._asked(request, principal, body))
-        self._meter = meter
-        return self._prepare(request, body, meter.cap), meter
+        model = _check_model(body["model"], rules, principal)
+        self._record.note(model=loggable_model(body["model"]), stream=body.get("stream") is True)
+        targets = self._targets(body, rules, caller)
+        self._meter = meter = self._rooms.metering.meter(rules, self._asked(request, principal, body), targets)
+        ask = Ask(self._operation.name, body, request.body, request.headers, meter.cap, self._rooms.stream_usage)
+        prepare = self._prepare_by(ask, rules, model)
+        sending, attempts = self._first(targets, prepare, body["model"])
+        return _Checked(sending, attempts, prepare, meter, principal)
+
+    def _targets(self, body: Mapping[str, Any], rules: RouterRules, caller: Caller) -> Sequence[Target]:
+        """Give the targets that the caller's data may go to. Where there is none, that is on record."""
+        model = body["model"]
+        considered = consider(targets_of(model, rules), rules, caller, self._serves)
+        subject = Subject(caller.tenant, caller.residency, rules.version, loggable_model(model))
+        self._decisions.begin(subject, considered)
+        try:
+            targets = eligible(considered)
+        except SallyportError as error:
+            self._decisions.refuse(error.code)
+            raise
+        return self._keeping(body, caller.tenant, targets)
+
+    def _keeping(self, body: Mapping[str, Any], tenant: str, targets: Sequence[Target]) -> Sequence[Target]:
+        """Give the one target that keeps the response which is gone on from, where the request names one."""
+        previous = body.get("previous_response_id")
+        if self._operation.name != RESPONSES or previous is None or self._rooms.stored is None:
+            return targets
+        kept_by = check_ownership(self._rooms.stored, previous, tenant)
+        keeping = [target for target in targets if target.id == kept_by]
+        if not keeping:
+            raise UnsupportedFieldError(
+                "The previous response isn't at this model's target.", param="previous_response_id"
+            )
+        return keeping
+
+    def _serves(self, upstream: UpstreamRules) -> bool:
+        provider = self._rooms.upstreams.get(upstream).provider
+        return provider is not None and provider.serves(self._operation.name)
+
+    def _prepare_by(self, ask: Ask, rules: RouterRules, model: ModelRules) -> Callable[[Target], Sending]:
+        def prepare(target: Target) -> Sending:
+            upstream = self._rooms.upstreams.get(rules.upstreams[target.upstream])
+            return prepared(target, upstream, call_for(ask, target, upstream.rules, model))
+
+        return prepare
+
+    def _first(
+        self, targets: Sequence[Target], prepare: Callable[[Target], Sending], model: str
+    ) -> tuple[Sending, Attempts]:
+        rooms = self._rooms
+
+        def attempts_for(left: Sequence[Target]) -> Attempts:
+            return Attempts(left, rooms.breakers, rooms.pace.retries, rooms.pace.uniform, model)
+
+        try:
+            return first_sending(targets, prepare, attempts_for)
+        except ServiceUnavailableError as error:
+            self._decisions.refuse(error.code)
+            raise
 
     def _asked(self, request: Request, principal: Principal, body: Mapping[str, Any]) -> Asked:
         return Asked(
@@ -213,60 +251,36 @@ class _Exchange:
         except PolicyUnavailableError:
             raise ServiceUnavailableError("The gateway's policy can't be read at the moment.") from None
 
-    def _prepare(self, request: Request, body: dict[str, Any], cap: int | None) -> _Checked:
-        """Make the upstream's request. A body that nothing is added to keeps its bytes."""
-        stream = body.get("stream") is True
-        add_usage = self._rooms.stream_usage and stream and not asks_for_usage(body)
-        if cap is not None:
-            body = {**body, "max_completion_tokens": cap}
-        if add_usage:
-            body = with_usage(body)
-        raw = request.body.encode() if cap is None and not add_usage else _serialised(body)
-        upstream_request = self._rooms.provider.request(
-            self._operation.path, request.headers, raw, self._rooms.secret.read(), stream=stream
-        )
-        return _Checked(upstream_request, stream, add_usage)
-
-    def _forward(self, checked: _Checked, meter: Meter) -> StreamedResponse:
+    def _forward(self, checked: _Checked) -> StreamedResponse:
         self._check_time()
-        meter.forward()
-        response = self._send(checked.upstream_request, meter)
-        is_success = 200 <= response.status < 300  # noqa: PLR2004 - HTTP
-        meter.free = not is_success
-        try:
-            passage = self._receive(response, checked, meter)
-        except BaseException as error:
-            response.close()
-            if isinstance(error, UpstreamCredentialsError):
-                self._rooms.secret.expire()
-            raise
-        self._record.note(status=response.status, complete=False)
+        checked.meter.forward()
+        pace = self._rooms.pace
+        journey = Journey(
+            checked.meter, self._record, self._decisions, self._remaining_s, pace.now_s, pace.sleep, self._headers
+        )
+        answer = Forwarding(checked.sending, checked.attempts, checked.prepare, journey).forward()
+        self._own(answer, checked.principal.tenant)
+        self._record.note(status=answer.status, complete=False)
+        is_streamed = answer.sending.call.stream and answer.status < 300  # noqa: PLR2004 - HTTP
         return StreamedResponse(
-            status=response.status,
-            headers={**self._rooms.provider.returned_headers(response), **self._headers},
-            body=passage,
-            error_event=error_event if checked.stream and is_success else None,
+            status=answer.status,
+            headers={**answer.headers, **self._headers},
+            body=answer.passage,
+            error_event=self._operation.error_event if is_streamed else None,
         )
 
-    def _send(self, request: UpstreamRequest, meter: Meter) -> UpstreamResponse:
+    def _own(self, answer: Answer, tenant: str) -> None:
+        """Remember whose a response is that the upstream keeps, before its client can name it."""
+        stored, sending = self._rooms.stored, answer.sending
+        if stored is None or not sending.upstream.rules.store or answer.status >= 300:  # noqa: PLR2004 - HTTP
+            return
+        identifier = response_id(answer.passage.begun)
+        if identifier is None or sending.call.body.get("store") is False:
+            return
         try:
-            response = self._rooms.transport.send(request, self._remaining_s)
-        except UpstreamUnreachableError:
-            meter.free = True
-            raise
-        self._record.note(upstream_status=response.status)
-        return response
-
-    def _receive(self, response: UpstreamResponse, checked: _Checked, meter: Meter) -> Passage:
-        """Wait for the body's first bytes, and give it once it is known to be an answer of this API."""
-        provider, stream = self._rooms.provider, checked.stream
-        provider.check(response, stream=stream)
-        streamed = stream and response.status < 400  # noqa: PLR2004 - HTTP
-        usage = StreamUsage() if streamed else BodyUsage()
-        passage = Passage(response, self._record, usage, Form(streamed, streamed and checked.strip_usage))
-        provider.check_start(passage.start(), response, stream=stream)
-        meter.answer = usage
-        return passage
+            stored.write(identifier, Owner(tenant, sending.target.id))
+        except StoreUnavailableError as error:
+            self._rooms.logger.warning("a stored response has no owner, so nobody can go on from it", reason=str(error))
 
     def _check_time(self) -> None:
         if self._remaining_s() <= 0:
@@ -279,17 +293,9 @@ class _Exchange:
         return self._context.get_remaining_time_in_millis() / 1000
 
 
-def _check_model(model: str, rules: RouterRules, principal: Principal) -> None:
+def _check_model(model: str, rules: RouterRules, principal: Principal) -> ModelRules:
     if rules.models is not None and model not in rules.models:
         raise ModelNotFoundError("This model does not exist, or you do not have access to it.", param="model")
     if principal.models is not None and model not in principal.models:
         raise ModelNotAllowedError("This credential may not use this model.", param="model")
-
-
-def _serialised(body: Mapping[str, Any]) -> bytes:
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _loggable(model: str) -> str | None:
-    """Give a model's name for the log; a text that no model could have for a name might be anything."""
-    return model if _MODEL_NAME.fullmatch(model) else None
+    return (rules.models or {}).get(model, ModelRules())

@@ -1,11 +1,15 @@
 """What a router function knows of one request when it is over: its log line, without content."""
 
+import re
 import time
 from collections.abc import Callable
 
 from sallyport.errors import SallyportError
 from sallyport.identity.principal import Principal
 from sallyport.observability.log import Failure, Field, Logger
+
+_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}")
+_OUTCOME = ("status", "code", "upstream_status", "complete")
 
 
 class RequestRecord:
@@ -45,6 +49,10 @@ class RequestRecord:
         """Add the time to the first byte, unless it is there."""
         self._fields.setdefault("first_byte_ms", self._elapsed_ms())
 
+    def outcome(self) -> dict[str, Field]:
+        """Give how the request ended, for the audit trail."""
+        return {name: self._fields.get(name) for name in _OUTCOME}
+
     def emit(self) -> None:
         """Write the line."""
         self.note(duration_ms=self._elapsed_ms(), bytes_out=self.bytes_out)
@@ -53,3 +61,8 @@ class RequestRecord:
 
     def _elapsed_ms(self) -> float:
         return round((self._now() - self._begun_s) * 1000, 1)
+
+
+def loggable_model(model: str) -> str | None:
+    """Give a model's name for the log; a text that no model could have for a name might be anything."""
+    return model if _MODEL_NAME.fullmatch(model) else None

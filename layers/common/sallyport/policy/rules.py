@@ -18,7 +18,7 @@ SIGNING_ALGORITHMS = frozenset({
 })  # fmt: skip
 """RFC 7518 and 8037: signatures that a public key checks."""
 
-SCOPES = ("chat", "embeddings", "models")
+SCOPES = ("chat", "embeddings", "models", "apps")
 """Every scope that a route asks for; others that a token names are dropped."""
 
 MAX_LEEWAY_S = 60
