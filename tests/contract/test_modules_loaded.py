@@ -28,6 +28,9 @@ ROUTER = {
     "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
     "SALLYPORT_CONFIG_TABLE": "config",
     "SALLYPORT_COUNTERS_TABLE": "counters",
+    "SALLYPORT_ANCHORS_TABLE": "anchors",
+    "SALLYPORT_ALLOWED_REGIONS": "us-east-1",
+    "SALLYPORT_SECRET_PREFIX": "stack/upstreams/",
     "SALLYPORT_REQUESTS_PER_MINUTE": "60",
     "SALLYPORT_UPSTREAM_BASE_URL": "https://api.openai.com/v1",
     "SALLYPORT_UPSTREAM_REGION": "us-east-1",
@@ -36,11 +39,27 @@ ROUTER = {
     "SALLYPORT_UPSTREAM_IDLE_TIMEOUT_S": "60",
     "SALLYPORT_LOG_LEVEL": "INFO",
 }
+ANTHROPIC = {
+    **ROUTER,
+    "SALLYPORT_UPSTREAM_PROVIDER": "anthropic",
+    "SALLYPORT_UPSTREAM_BASE_URL": "https://api.anthropic.com",
+}
+BEDROCK = {
+    **ROUTER,
+    "SALLYPORT_UPSTREAM_PROVIDER": "bedrock",
+    "SALLYPORT_UPSTREAM_BASE_URL": "https://bedrock-runtime.us-east-1.amazonaws.com",
+    "SALLYPORT_UPSTREAM_SECRET": "",
+}
 FUNCTIONS = {
     "authorizer/handler": AUTHORIZER,
     "authorizer/handler with an issuer": ISSUER,
     "router/chat_completions": ROUTER,
+    "router/responses": ROUTER,
     "router/embeddings": ROUTER,
+    "router/messages": ANTHROPIC,
+    "router/count_tokens": ANTHROPIC,
+    "router/messages with Bedrock": BEDROCK,
+    "router/app": ROUTER,
     "router/models": ROUTER,
     "router/healthz": ROUTER,
     "router/unmatched": ROUTER,
@@ -95,3 +114,4 @@ def test_only_the_routes_with_a_schema_load_its_validator() -> None:
     assert "jsonschema_rs" in modules_loaded("router/chat_completions")
     assert "jsonschema_rs" not in modules_loaded("authorizer/handler")
     assert "jsonschema_rs" not in modules_loaded("router/models")
+    assert "jsonschema_rs" not in modules_loaded("router/app")

@@ -11,6 +11,11 @@ from sallyport.verification.schema import RequestSchema, read_built_in
 USER = {"role": "user", "content": "hello"}
 CHAT = {"model": "gpt-a", "messages": [USER]}
 EMBEDDING = {"model": "emb-a", "input": "hello"}
+RESPONSE = {"model": "gpt-a", "input": "hello"}
+COUNT = {"model": "claude-a", "messages": [USER]}
+MESSAGE = {**COUNT, "max_tokens": 100}
+TEXT = {"type": "text", "text": "hello"}
+BUILT_IN = ("chat_completions", "embeddings", "responses", "messages", "count_tokens")
 
 GOOD: list[tuple[str, dict[str, Any]]] = [
     ("chat_completions", CHAT),
@@ -37,6 +42,34 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     ("embeddings", {**EMBEDDING, "input": ["a", "b"], "encoding_format": "base64", "dimensions": 8}),
     ("embeddings", {**EMBEDDING, "input": [1, 2, 3]}),
     ("embeddings", {**EMBEDDING, "input": [[1, 2], [3]]}),
+    ("responses", RESPONSE),
+    ("responses", {"model": "gpt-a", "prompt": {"id": "pmpt_1"}}),
+    ("responses", {**RESPONSE, "stream": None, "store": None, "temperature": None, "a_field_of_next_month": {"x": 1}}),
+    ("responses", {**RESPONSE, "tools": [{"type": "function", "name": "f"}], "tool_choice": {"type": "function"}}),
+    (
+        "responses",
+        {
+            **RESPONSE,
+            "input": [
+                USER,
+                {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "a"}]},
+                {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "x"},
+                {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+                {"type": "function_call_output", "call_id": "c", "output": [{"type": "input_text", "text": "a"}]},
+            ],
+        },
+    ),
+    ("messages", MESSAGE),
+    ("messages", {**MESSAGE, "max_tokens": 0, "system": "Be brief.", "stream": True, "stop_sequences": ["a"]}),
+    ("messages", {**MESSAGE, "system": [TEXT], "thinking": {"type": "adaptive"}, "a_field_of_next_month": 1}),
+    ("messages", {**MESSAGE, "messages": [{"role": "system", "content": [TEXT]}, USER], "temperature": 1, "top_k": 0}),
+    (
+        "messages",
+        {**MESSAGE, "tools": [{"name": "f", "input_schema": {"type": "object"}}], "tool_choice": {"type": "any"}},
+    ),
+    ("messages", {**MESSAGE, "tools": [{"type": "web_search_20250305", "name": "web_search"}]}),
+    ("count_tokens", COUNT),
+    ("count_tokens", {**COUNT, "system": [TEXT], "tools": [{"name": "f", "input_schema": {}}]}),
 ]
 
 BAD: list[tuple[str, Any, str | None, str]] = [
@@ -66,6 +99,36 @@ BAD: list[tuple[str, Any, str | None, str]] = [
     ("embeddings", {**EMBEDDING, "input": []}, "input", "at least 1 item"),
     ("embeddings", {**EMBEDDING, "input": [["a"]]}, "input[0][0]", "of type integer"),
     ("embeddings", {**EMBEDDING, "encoding_format": "hex"}, "encoding_format", "one of float"),
+    ("responses", {"input": "hello"}, "model", "is required"),
+    ("responses", {**RESPONSE, "input": 5}, "input", "of type string"),
+    ("responses", {**RESPONSE, "input": ["a"]}, "input[0]", "of type object"),
+    ("responses", {**RESPONSE, "input": [{**USER, "role": "root"}]}, "input[0].role", "one of user"),
+    ("responses", {**RESPONSE, "input": [{**USER, "content": [{}]}]}, "input[0].content[0].type", "is required"),
+    ("responses", {**RESPONSE, "background": 1}, "background", "of type boolean"),
+    ("responses", {**RESPONSE, "store": "no"}, "store", "of type boolean"),
+    ("responses", {**RESPONSE, "stream": 1}, "stream", "of type boolean"),
+    ("responses", {**RESPONSE, "tools": [{}]}, "tools[0].type", "is required"),
+    ("responses", {**RESPONSE, "tools": {"type": "mcp"}}, "tools", "of type array"),
+    ("responses", {**RESPONSE, "max_output_tokens": 0}, "max_output_tokens", "at least 1"),
+    ("responses", {**RESPONSE, "previous_response_id": ["a"]}, "previous_response_id", "of type string"),
+    ("messages", COUNT, "max_tokens", "is required"),
+    ("messages", {**MESSAGE, "max_tokens": -1}, "max_tokens", "at least 0"),
+    ("messages", {**MESSAGE, "max_tokens": None}, "max_tokens", "of type integer"),
+    ("messages", {**MESSAGE, "messages": []}, "messages", "at least 1 item"),
+    ("messages", {**MESSAGE, "messages": [{**USER, "role": "tool"}]}, "messages[0].role", "one of user"),
+    ("messages", {**MESSAGE, "messages": [{**USER, "content": None}]}, "messages[0].content", "of type"),
+    ("messages", {**MESSAGE, "system": [{"text": "a"}]}, "system[0].type", "is required"),
+    ("messages", {**MESSAGE, "temperature": 1.5}, "temperature", "at most 1"),
+    (
+        "messages",
+        {**MESSAGE, "thinking": {"type": "enabled", "budget_tokens": 5}},
+        "thinking.budget_tokens",
+        "at least",
+    ),
+    ("messages", {**MESSAGE, "tools": ["web_search"]}, "tools[0]", "of type object"),
+    ("messages", {**MESSAGE, "tools": [{"type": 5}]}, "tools[0].type", "of type string"),
+    ("count_tokens", {"model": "claude-a"}, "messages", "is required"),
+    ("count_tokens", {**COUNT, "stream": True}, "stream", "one of False"),
 ]
 
 
@@ -90,7 +153,7 @@ def test_a_violation_never_shows_the_value() -> None:
     assert "secret" not in caught.value.message
 
 
-@pytest.mark.parametrize("name", ["chat_completions", "embeddings"])
+@pytest.mark.parametrize("name", BUILT_IN)
 def test_the_schemas_are_valid_themselves(name: str) -> None:
     jsonschema.Draft202012Validator.check_schema(read_built_in(name))
 

@@ -32,11 +32,17 @@ def error_body(message: str, kind: str, code: str | None = None, param: str | No
 
 def reply_pieces(request: dict[str, Any]) -> tuple[list[str], str]:
     """The reply in pieces of about a word, and its finish_reason."""
-    pieces = _WORDS.findall(_last_user_text(request)) or [""]
     limit = request.get("max_completion_tokens") or request.get("max_tokens")
+    pieces, is_whole = in_pieces(_last_user_text(request), limit)
+    return pieces, "stop" if is_whole else "length"
+
+
+def in_pieces(text: str, limit: Any) -> tuple[list[str], bool]:
+    """A text in pieces of about a word, of which there are no more than `limit`; and whether that is all of it."""
+    pieces = _WORDS.findall(text) or [""]
     if isinstance(limit, int) and len(pieces) > limit:
-        return pieces[:limit], "length"
-    return pieces, "stop"
+        return pieces[:limit], False
+    return pieces, True
 
 
 def _last_user_text(request: dict[str, Any]) -> str:
@@ -45,11 +51,12 @@ def _last_user_text(request: dict[str, Any]) -> str:
         raise BadRequestError("messages must be a list that isn't empty", "messages")
     for message in reversed(messages):
         if isinstance(message, dict) and message.get("role") == "user":
-            return _text(message.get("content"))
+            return text_of(message.get("content"))
     return ""
 
 
-def _text(content: Any) -> str:
+def text_of(content: Any) -> str:
+    """What a message's content says: a text, or the texts of its parts."""
     if isinstance(content, str):
         return content
     parts = content if isinstance(content, list) else []
@@ -59,7 +66,7 @@ def _text(content: Any) -> str:
 def usage(request: dict[str, Any], completion_tokens: int) -> dict[str, int]:
     """Token counts: one word, one token."""
     messages = request.get("messages") or []
-    prompt = sum(len(_text(message.get("content")).split()) for message in messages if isinstance(message, dict))
+    prompt = sum(len(text_of(message.get("content")).split()) for message in messages if isinstance(message, dict))
     return {
         "prompt_tokens": prompt,
         "completion_tokens": completion_tokens,
@@ -123,7 +130,7 @@ def embeddings(request: dict[str, Any]) -> dict[str, Any]:
     return {
         "object": "list",
         "data": data,
-        "model": _model(request),
+        "model": model_of(request),
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
     }
 
@@ -154,12 +161,13 @@ def _envelope(kind: str, request: dict[str, Any]) -> dict[str, Any]:
         "id": f"chatcmpl-{uuid.uuid4().hex}",
         "object": kind,
         "created": int(time.time()),
-        "model": _model(request),
+        "model": model_of(request),
         "system_fingerprint": "fp_echo",
     }
 
 
-def _model(request: dict[str, Any]) -> str:
+def model_of(request: dict[str, Any]) -> str:
+    """The model that is asked for."""
     name = request.get("model")
     if not isinstance(name, str) or not name:
         raise BadRequestError("you must provide a model parameter", "model")

@@ -14,6 +14,7 @@ from starlette.responses import FileResponse, JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from sallyport_cli.echo import anthropic, bedrock, responses
 from sallyport_cli.echo.answers import (
     MODELS,
     chat_completion,
@@ -36,6 +37,8 @@ def create_app(faults: Faults, *, require_key: str | None = None, jwks: Sequence
         Route("/v1/models", echo.list_models, methods=["GET"]),
         Route("/v1/models/{model:path}", echo.show_model, methods=["GET"]),
     ]
+    others = (api.routes(faults, require_key) for api in (responses, anthropic, bedrock))
+    routes += [route for api_routes in others for route in api_routes]
     return Starlette(routes=[*routes, *(Route(f"/{path.name}", _serve_json(path)) for path in jwks)])
 
 

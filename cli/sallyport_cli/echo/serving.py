@@ -62,6 +62,7 @@ class Answer:
         self._faults = faults
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+        """Answer one request."""
         if self._faults.silent:
             await _hang(receive)
             return

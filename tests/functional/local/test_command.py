@@ -62,6 +62,25 @@ def test_a_secret_that_is_no_assignment_is_refused_without_repeating_it(tmp_path
         assert "hunter2" not in started.printed
 
 
+def test_a_log_file_has_what_the_functions_print_and_keeps_what_it_had(tmp_path: Path) -> None:
+    log = tmp_path / "functions.log"
+    log.write_text("before\n")
+    with running(tmp_path, "--log-file", str(log)) as started:
+        request = urllib.request.Request(f"{started.ready_url()}/open", b'{"steps": ["raise:boom"]}')  # noqa: S310
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(request, timeout=DEADLINE_S)  # noqa: S310 - loopback
+        caught.value.close()
+        logged = log.read_text()  # while it runs
+    assert logged.startswith("before\n")
+    assert "the invocation failed" in logged
+
+
+def test_a_log_file_that_cannot_be_written_ends_it_with_the_reason(tmp_path: Path) -> None:
+    with running(tmp_path, "--log-file", str(tmp_path / "missing" / "functions.log")) as started:
+        assert started.finish() == 2
+        assert "No such file or directory" in started.printed
+
+
 def test_a_refused_parameter_ends_it_with_the_reason(tmp_path: Path) -> None:
     with running(tmp_path, "--parameter", "Rate=11") as started:
         assert started.finish() == 1

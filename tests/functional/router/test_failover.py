@@ -17,6 +17,7 @@ from tests.support.servers import ScriptedServer, refused_url
 EU = ACME._replace(residency=("us-east-1", "eu-central-1"))
 US = ACME._replace(residency=("us-east-1",))
 STREAM = {**CHAT, "stream": True}
+BOTH = "[{upstream: near}, {upstream: far}]"
 
 
 class Chance:
@@ -38,15 +39,14 @@ class Stage:
         self.urls = [servers.enter_context(ScriptedServer(upstream)).url for upstream in (self.first, self.second)]
         self.chance = Chance()
 
-    def gateway(
-        self, *, first_url: str = "", targets: str = "[{upstream: near}, {upstream: far}]", **env: str
-    ) -> Gateway:
+    def gateway(self, *, first_url: str = "", targets: str = BOTH, more: str = "", **env: str) -> Gateway:
         apply_policy(
             self._store,
             f"""
 upstreams:
   near: {{provider: openai, base_url: "{first_url or self.urls[0]}/v1", region: us-east-1}}
   far: {{provider: openai, base_url: "{self.urls[1]}/v1", region: eu-central-1}}
+{more}
 models:
   gpt-a: {{targets: {targets}}}
 """,
@@ -192,3 +192,28 @@ def test_an_alias_goes_upstream_under_the_targets_name(stage: Stage) -> None:
 def test_a_hosted_tool_is_refused_unless_the_upstream_may_run_it(stage: Stage) -> None:
     answered = stage.gateway().post({**CHAT, "web_search_options": {}}, principal=US)
     assert (answered.status, answered.code, stage.reached) == (400, "unsupported_field", (0, 0))
+
+
+def test_a_target_that_stays_silent_time_after_time_is_left_alone(stage: Stage) -> None:
+    stage.first.silent = True
+    gateway = stage.gateway(SALLYPORT_UPSTREAM_IDLE_TIMEOUT_S="0.1")
+    for _ in range(5):
+        assert gateway.post(CHAT, principal=EU).code == "upstream_timeout"
+    assert gateway.post(CHAT, principal=EU).status == 200
+    assert stage.reached == (5, 1)
+
+
+def test_a_target_that_cannot_take_the_request_is_passed_over(stage: Stage) -> None:
+    stage.first.status = 500
+    policy = "[{upstream: near}, {upstream: claude, model: claude-a}, {upstream: far}]"
+    upstream = f'  claude: {{provider: anthropic, base_url: "{refused_url()}", region: us-east-1}}\n'
+    answered = stage.gateway(targets=policy, more=upstream).post({**CHAT, "logprobs": True}, principal=EU)
+    assert (answered.status, stage.reached) == (200, (1, 1))
+
+
+def test_a_request_that_no_target_can_take_is_the_clients_to_mend(stage: Stage) -> None:
+    upstream = f'  claude: {{provider: anthropic, base_url: "{stage.urls[0]}", region: us-east-1}}\n'
+    gateway = stage.gateway(targets="[{upstream: claude, model: claude-a}]", more=upstream)
+    answered = gateway.post({**CHAT, "logprobs": True}, principal=EU)
+    assert (answered.status, answered.code, stage.reached) == (400, "unsupported_field", (0, 0))
+    assert json.loads(answered.body)["error"]["param"] == "logprobs"

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
@@ -141,6 +142,36 @@ def test_a_redirect_is_not_followed() -> None:
 def test_nobody_there_is_unreachable() -> None:
     with pytest.raises(UpstreamUnreachableError):
         transport_to(refused_url()).send(REQUEST, plenty)
+
+
+def closing_after_one_answer(received: list[Received]) -> Callable[[Peer], None]:
+    """Answers the first request of each connection, reads the second and closes."""
+
+    def script(peer: Peer) -> None:
+        first = peer.read()
+        assert first is not None
+        received.append(first)
+        peer.answer(200, b"{}")
+        second = peer.read()
+        if second is not None:
+            received.append(second)
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("method", "resend", "sent"), [("POST", True, 3), ("POST", False, 2), ("PATCH", False, 2), ("GET", False, 3)]
+)
+def test_what_a_kept_connection_may_have_taken_is_sent_again_only_where_that_does_no_harm(
+    method: str, resend: bool, sent: int
+) -> None:
+    received: list[Received] = []
+    with ScriptedServer(closing_after_one_answer(received)) as server:
+        transport = HttpTransport(server.url, 1, 5, resend=resend)
+        body_of(transport.send(REQUEST, plenty))
+        with suppress(UpstreamUnreachableError):
+            body_of(transport.send(REQUEST._replace(method=method), plenty))
+    assert len(received) == sent
 
 
 def test_a_connection_closed_without_an_answer_is_unreachable() -> None:

@@ -63,3 +63,36 @@ def test_money_is_reserved_at_the_model_s_price() -> None:
     assert reserve("chat_completions", CHAT, [rule], ModelRules(100, PRICE), 999).cost["usd"] == PROMPT * 1000 + 400_000
     with pytest.raises(ModelNotAllowedError):
         reserve("chat_completions", CHAT, [rule], ModelRules(100), 999)
+
+
+RESPONSE = {"model": "gpt-a", "input": "one two three"}
+MESSAGE = {"model": "claude-a", "max_tokens": 20, "messages": [{"role": "user", "content": "one two three"}]}
+
+
+@pytest.mark.parametrize(
+    ("route", "body", "output_tokens"),
+    [
+        ("responses", RESPONSE, 100),
+        ("responses", {**RESPONSE, "max_output_tokens": 7}, 7),
+        ("responses", {**RESPONSE, "max_output_tokens": None, "max_tokens": 5, "n": 3}, 100),
+        ("messages", MESSAGE, 20),
+        ("messages", {**MESSAGE, "max_tokens": 0, "n": 5}, 0),
+        ("messages", {**MESSAGE, "max_completion_tokens": 5000}, 20),
+    ],
+)
+def test_each_route_has_its_own_cap(route: str, body: dict[str, Any], output_tokens: int) -> None:
+    rules = [TOKENS, TOKENS._replace(enforce_cap=True)]
+    reservation = reserve(route, body, rules, ModelRules(100), 999)
+    assert reservation.prompt_tokens == estimate_prompt_tokens(route, body)
+    assert reservation.cost["output_tokens"] == output_tokens
+    assert reservation.cap == (100 if output_tokens == 100 else None)
+
+
+@pytest.mark.parametrize(
+    ("route", "body"), [("count_tokens", MESSAGE), ("apps", {"model": "app:summarizer", "max_tokens": 5})]
+)
+@pytest.mark.parametrize("unit", ["tokens", "usd"])
+def test_what_makes_no_tokens_costs_a_request_alone(route: str, body: dict[str, Any], unit: str) -> None:
+    rules = [TOKENS._replace(unit=unit, enforce_cap=True)]
+    reservation = reserve(route, body, rules, ModelRules(100), 999)
+    assert (reservation.cost, reservation.prompt_tokens, reservation.cap) == ({"requests": 1}, None, None)

@@ -8,11 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sallyport.limits.estimate import (
+    CLAUDE_IMAGE_TOKENS,
     IMAGE_TOKENS,
     MESSAGE_TOKENS,
     REPLY_TOKENS,
     SMALL_IMAGE_TOKENS,
     TOOL_TOKENS,
+    TOOL_USE_TOKENS,
     estimate_output_tokens,
     estimate_prompt_tokens,
     estimate_text_tokens,
@@ -142,3 +144,89 @@ def test_embeddings_count_tokens_exactly_and_texts_by_guess(given_input: Any, to
 )
 def test_an_answer_counts_its_text_or_its_chunks(text_bytes: int, chunks: int, tokens: int) -> None:
     assert estimate_output_tokens(text_bytes, chunks) == tokens
+
+
+def response(given_input: Any, **fields: Any) -> int:
+    return estimate_prompt_tokens("responses", {"model": "m", "input": given_input, **fields})
+
+
+def message(*content: Any, route: str = "messages", **fields: Any) -> int:
+    messages = [{"role": "user", "content": each} for each in content]
+    return estimate_prompt_tokens(route, {"model": "m", "max_tokens": 5, "messages": messages, **fields})
+
+
+def test_a_response_s_input_is_text_or_items() -> None:
+    items = [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Good morning"}]}]
+    assert response("Good morning") == response(items) == chat("Good morning")
+    assert response("", instructions="Good morning") == OVERHEAD + estimate_text_tokens("Good morning")
+    assert response(None) == response([]) == REPLY_TOKENS
+
+
+def test_a_response_s_tools_and_schema_count_as_json() -> None:
+    tool = {"type": "function", "name": "f", "parameters": {"type": "object"}}
+    written = json.dumps(tool, separators=(",", ":"))
+    assert response("", tools=[tool]) == OVERHEAD + TOOL_TOKENS + estimate_text_tokens(written)
+    form = {"type": "json_schema", "name": "x", "schema": {"type": "object"}}
+    expected = estimate_text_tokens(json.dumps(form, separators=(",", ":")))
+    assert response("", text={"format": form}) == OVERHEAD + expected
+    assert response("", text={"format": {"type": "text"}}) == OVERHEAD
+
+
+@pytest.mark.parametrize(
+    ("item", "tokens"),
+    [
+        ({"type": "input_image", "image_url": "data:image/png;base64," + "A" * 9000}, IMAGE_TOKENS),
+        ({"type": "input_image", "file_id": "f", "detail": "low"}, SMALL_IMAGE_TOKENS),
+        ({"type": "input_file", "filename": "a.pdf", "file_data": "A" * 1000}, 10),
+        ({"type": "input_file", "file_url": "https://example.com/a.pdf"}, 0),
+        ({"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "A" * 600}, 100),
+        ({"type": "image_generation_call", "result": "A" * 9000}, IMAGE_TOKENS),
+        ({"type": "function_call_output", "call_id": "c", "output": "Rain"}, estimate_text_tokens("Rain")),
+    ],
+)
+def test_a_response_s_items_count_by_what_they_hold(item: dict[str, Any], tokens: int) -> None:
+    assert response([item]) == OVERHEAD + tokens
+
+
+@pytest.mark.parametrize("route", ["messages", "count_tokens"])
+def test_a_message_counts_its_system_prompt_and_its_text(route: str) -> None:
+    blocks = [{"type": "text", "text": "Good morning", "cache_control": {"type": "ephemeral"}}]
+    expected = OVERHEAD + estimate_text_tokens("Good morning")
+    assert message("Good morning", route=route) == message(blocks, route=route) == expected
+    assert message("", route=route, system="Good morning") == message("", route=route, system=blocks) == expected
+
+
+@pytest.mark.parametrize(
+    ("block", "tokens"),
+    [
+        ({"type": "image", "source": {"type": "base64", "data": "A" * 9000}}, CLAUDE_IMAGE_TOKENS),
+        ({"type": "document", "source": {"type": "base64", "data": "A" * 3300}}, 100),
+        ({"type": "document", "source": {"type": "file", "file_id": "f"}}, 0),
+        (
+            {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "Rain"}, "title": None},
+            estimate_text_tokens("Rain"),
+        ),
+        ({"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}}, estimate_text_tokens('f{"a":1}')),
+        ({"type": "tool_result", "tool_use_id": "t", "content": "Rain"}, estimate_text_tokens("Rain")),
+        (
+            {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "image", "source": {}}]},
+            CLAUDE_IMAGE_TOKENS,
+        ),
+        ({"type": "redacted_thinking", "data": "A" * 600}, 100),
+    ],
+)
+def test_a_message_s_blocks_count_by_what_they_hold(block: dict[str, Any], tokens: int) -> None:
+    assert message([block]) == OVERHEAD + tokens
+
+
+def test_tools_are_explained_to_claude_once() -> None:
+    tool = {"name": "f", "input_schema": {"type": "object"}}
+    written = estimate_text_tokens(json.dumps(tool, separators=(",", ":")) * 2)
+    assert message("", tools=[tool, tool]) == OVERHEAD + TOOL_USE_TOKENS + 2 * TOOL_TOKENS + written
+
+
+@given(JSON)
+def test_anything_is_guessed_on_every_route(content: Any) -> None:
+    assert message(content, system=content) >= OVERHEAD
+    assert message([{"type": content, "source": content, "input": content, "text": content}]) >= OVERHEAD
+    assert response([{"type": content, "content": content}], text=content, instructions=content) >= OVERHEAD

@@ -1,4 +1,6 @@
-"""AWS Signature Version 4 for POST requests with a small body and no query: all that DynamoDB and Secrets Manager need.
+"""AWS Signature Version 4 for requests with their whole body at hand, to every service but S3.
+
+S3 alone signs a path as it is sent; for all others what is encoded in it is encoded once more.
 
 Source: AWS General Reference, "Create a signed AWS API request". Checked against botocore's signer in the tests.
 """
@@ -8,6 +10,8 @@ import hmac
 import time
 from collections.abc import Mapping
 from typing import NamedTuple
+
+_UNENCODED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/")
 
 
 class Credentials(NamedTuple):
@@ -41,8 +45,14 @@ class Signer:
         self._day = ""
         self._key = b""
 
-    def sign(self, headers: Mapping[str, str], body: bytes, now_s: float) -> dict[str, str]:
-        """Give the headers with `Host`, `X-Amz-Date`, `Authorization` (and the session token) added."""
+    def sign(
+        self, headers: Mapping[str, str], body: bytes, now_s: float, *, method: str = "POST", target: str = "/"
+    ) -> dict[str, str]:
+        """Give the headers with `Host`, `X-Amz-Date`, `Authorization` (and the session token) added.
+
+        All headers given are signed. `target` is path and query as they are sent: percent-encoded, and the path without
+        empty or dot segments.
+        """
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now_s))
         signed = {name.lower(): value for name, value in headers.items()}
         signed |= {"host": self._host, "x-amz-date": stamp}
@@ -50,7 +60,7 @@ class Signer:
             signed["x-amz-security-token"] = self._credentials.session_token
         names = ";".join(sorted(signed))
         scope = f"{stamp[:8]}/{self._scope}"
-        signature = self._signature(_canonical_request(signed, names, body), stamp, scope)
+        signature = self._signature(_canonical_request(method, target, signed, body), stamp, scope)
         signed["authorization"] = (
             f"AWS4-HMAC-SHA256 Credential={self._credentials.access_key_id}/{scope}, "
             f"SignedHeaders={names}, Signature={signature}"
@@ -71,6 +81,20 @@ class Signer:
         return self._key
 
 
-def _canonical_request(headers: Mapping[str, str], signed_names: str, body: bytes) -> str:
-    lines = "".join(f"{name}:{' '.join(headers[name].split())}\n" for name in sorted(headers))
-    return f"POST\n/\n\n{lines}\n{signed_names}\n{hashlib.sha256(body).hexdigest()}"
+def _canonical_request(method: str, target: str, headers: Mapping[str, str], body: bytes) -> str:
+    path, _, query = target.partition("?")
+    names = sorted(headers)
+    lines = "".join(f"{name}:{' '.join(headers[name].split())}\n" for name in names)
+    digest = hashlib.sha256(body).hexdigest()
+    return f"{method}\n{_encoded(path)}\n{_canonical_query(query)}\n{lines}\n{';'.join(names)}\n{digest}"
+
+
+def _encoded(path: str) -> str:
+    """Encode a path that is encoded already: `%3A` becomes `%253A`."""
+    return "".join(char if char in _UNENCODED else f"%{ord(char):02X}" for char in path)
+
+
+def _canonical_query(query: str) -> str:
+    """Sort by name and value; the encoding is the sender's."""
+    pairs = sorted(pair.partition("=")[::2] for pair in query.split("&") if pair)
+    return "&".join(f"{name}={value}" for name, value in pairs)

@@ -16,12 +16,16 @@ from sallyport.policy.urls import parse_url
 from sallyport.providers.transport import UpstreamRequest, UpstreamResponse
 
 CHUNK_BYTES = 65_536
+_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+"""RFC 9110, section 9.2.2."""
 
 
 class HttpTransport:
     """A `Transport` over one kept-alive connection."""
 
-    def __init__(self, base_url: str, connect_timeout_s: float, idle_timeout_s: float) -> None:
+    def __init__(self, base_url: str, connect_timeout_s: float, idle_timeout_s: float, *, resend: bool = True) -> None:
+        """A kept connection that breaks without an answer is made anew; without `resend` for safe methods alone."""
+        self._resend = resend
         self._connection = KeptConnection(parse_url(base_url), connect_timeout_s)
         self._idle_timeout_s = idle_timeout_s
 
@@ -30,7 +34,8 @@ class HttpTransport:
         patience = _Patience(self._idle_timeout_s, remaining_s)
         method, target, headers, body = request
         try:
-            response = self._connection.request(method, target, headers, body, patience.next_wait_s)
+            resend = self._resend or method in _IDEMPOTENT
+            response = self._connection.request(method, target, headers, body, patience.next_wait_s, resend=resend)
         except NotConnectedError as error:
             raise UpstreamNotConnectedError("The upstream can't be reached.") from error
         except TimeoutError as error:

@@ -14,6 +14,7 @@ from sallyport.errors import (
     UpstreamCredentialsError,
     UpstreamError,
     UpstreamNotConnectedError,
+    UpstreamTimeoutError,
     UpstreamUnavailableError,
     UpstreamUnreachableError,
 )
@@ -26,8 +27,19 @@ from sallyport.policy.upstream_rules import Target
 from sallyport.providers.provider import Call, Provider
 from sallyport.providers.transport import UpstreamRequest, UpstreamResponse
 from sallyport.providers.usage import NoUsage
-from sallyport.routing.attempts import Attempts, Failure, retry_after_s
+from sallyport.routing.attempts import (
+    NOT_CONNECTED,
+    OTHER,
+    RATE_LIMITED,
+    SERVER_ERROR,
+    SILENT,
+    UNFIT,
+    Attempts,
+    Failure,
+    retry_after_s,
+)
 
+_NOTHING_DONE = frozenset({NOT_CONNECTED, RATE_LIMITED, SERVER_ERROR})
 _TOO_MANY = 429
 _SERVER_ERROR = 500
 
@@ -166,7 +178,7 @@ class Forwarding:
         if isinstance(error, UpstreamCredentialsError):
             return self._has_newer_secret()
         failure = _failure(response, error, self._journey.now_s())
-        if failure.kind != "other" or isinstance(error, UpstreamUnreachableError):
+        if failure.kind in _NOTHING_DONE or isinstance(error, UpstreamUnreachableError):
             self._journey.meter.free = True
         return self._goes_on(failure)
 
@@ -190,7 +202,7 @@ class Forwarding:
             try:
                 self._sending = self._prepare(target)
             except RequestError:
-                failure = Failure("unfit", None, may_retry=True)
+                failure = Failure(UNFIT)
                 continue
             return True
         return False
@@ -210,9 +222,10 @@ def prepared(target: Target, upstream: Upstream, call: Call) -> Sending:
 
 def _failure(response: UpstreamResponse | None, error: UpstreamError | None, now_s: float) -> Failure:
     """Classify what went wrong; what may have been worked on already is never repeated."""
+    if isinstance(error, UpstreamTimeoutError):
+        return Failure(SILENT)
     if response is None:
-        kind = "not_connected" if isinstance(error, UpstreamNotConnectedError) else "other"
-        return Failure(kind, None, may_retry=True)
+        return Failure(NOT_CONNECTED if isinstance(error, UpstreamNotConnectedError) else OTHER)
     headers: Mapping[str, Any] = response.headers
     may_retry = headers.get("x-should-retry", "").strip().lower() != "false"
     return Failure(_kind(response.status, error), retry_after_s(headers, now_s), may_retry=may_retry)
@@ -220,6 +233,6 @@ def _failure(response: UpstreamResponse | None, error: UpstreamError | None, now
 
 def _kind(status: int, error: UpstreamError | None) -> str:
     if status == _TOO_MANY:
-        return "rate_limited"
+        return RATE_LIMITED
     told_in_stream = type(error) in (UpstreamError, UpstreamUnavailableError) and status < 300  # noqa: PLR2004 - HTTP
-    return "server_error" if status >= _SERVER_ERROR or told_in_stream else "other"
+    return SERVER_ERROR if status >= _SERVER_ERROR or told_in_stream else OTHER

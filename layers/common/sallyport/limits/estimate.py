@@ -65,13 +65,36 @@ TOOL_TOKENS = 8
 """Around each tool."""
 IMAGE_TOKENS, SMALL_IMAGE_TOKENS = 1105, 85
 """An image in high detail, as a portrait of 2:1 costs with gpt-4o; one in low detail. The bytes say nothing of it."""
+CLAUDE_IMAGE_TOKENS = 1600
+"""The most that Claude takes an image for: a larger one than some 1.2 megapixels is made smaller before."""
 AUDIO_CHARACTERS_PER_TOKEN = 1000
 """Of base64: 10 tokens a second, at 60 kbit/s."""
 FILE_CHARACTERS_PER_TOKEN = 100
 """Of base64: a PDF page of 1,000 tokens has 75 KB."""
+DOCUMENT_CHARACTERS_PER_TOKEN = 33
+"""The same, to Claude: it reads a page as text and as an image, of 3,000 tokens together."""
+ENCRYPTED_CHARACTERS_PER_TOKEN = 6
+"""Of earlier reasoning that only the provider can read."""
+TOOL_USE_TOKENS = 346
+"""What Claude is told of how tools are used, once there are some."""
 ANSWER_BYTES_PER_TOKEN = 3.5
 
-_UNCOUNTED = frozenset({"type", "role", "id", "tool_call_id", "detail", "cache_control"})
+_UNCOUNTED = frozenset(
+    {
+        *("type", "role", "id", "call_id", "tool_call_id", "tool_use_id", "detail", "status", "media_type"),
+        *("cache_control", "signature"),
+    }
+)
+_IMAGES = frozenset({"image_url", "input_image"})
+_CLAUDE_ROUTES = frozenset({"messages", "count_tokens"})
+_DATA = {
+    # type of a part, where its data is, characters for a token
+    "input_audio": ("input_audio", "data", AUDIO_CHARACTERS_PER_TOKEN),
+    "file": ("file", "file_data", FILE_CHARACTERS_PER_TOKEN),
+    "input_file": ("", "file_data", FILE_CHARACTERS_PER_TOKEN),
+    "reasoning": ("", "encrypted_content", ENCRYPTED_CHARACTERS_PER_TOKEN),
+    "redacted_thinking": ("", "data", ENCRYPTED_CHARACTERS_PER_TOKEN),
+}
 
 
 def estimate_prompt_tokens(route: str, body: Mapping[str, Any]) -> int:
@@ -84,14 +107,33 @@ def estimate_prompt_tokens(route: str, body: Mapping[str, Any]) -> int:
     if route == "embeddings":
         return _embeddings(body.get("input"))
     prompt = _Prompt()
-    messages = body.get("messages") or ()
-    for message in messages:
+    asked = body.get("input" if route == "responses" else "messages")
+    messages = [asked] if isinstance(asked, str) else asked or ()
+    for message in [*messages, *(body.get(name) for name in _BESIDE.get(route, ()))]:
         prompt.read(message)
     tools = [tool for name in ("tools", "functions") for tool in body.get(name) or ()]
-    schemas = [*tools, *(body[name] for name in ("response_format", "prediction") if body.get(name))]
-    prompt.texts += [json.dumps(schema, ensure_ascii=False, separators=(",", ":")) for schema in schemas]
+    prompt.texts += map(_json, [*tools, *_schemas(body)])
     overhead = MESSAGE_TOKENS * len(messages) + TOOL_TOKENS * len(tools) + REPLY_TOKENS
+    if tools and route in _CLAUDE_ROUTES:
+        overhead += TOOL_USE_TOKENS
     return prompt.tokens + estimate_text_tokens("".join(prompt.texts)) + overhead
+
+
+_BESIDE = {"responses": ("instructions",), "messages": ("system",), "count_tokens": ("system",)}
+"""Where a prompt is beside its messages."""
+
+
+def _schemas(body: Mapping[str, Any]) -> list[Any]:
+    """Give what the answer is to look like, where that is told."""
+    given = [body.get("response_format"), body.get("prediction")]
+    for holder in (body.get("text"), body.get("output_config")):
+        form = holder.get("format") if isinstance(holder, dict) else None
+        given.append(form if isinstance(form, dict) and "schema" in form else None)
+    return [schema for schema in given if schema]
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def estimate_text_tokens(text: str) -> int:
@@ -149,17 +191,39 @@ class _Prompt:
 
     def _unmeasured(self, fields: Mapping[str, Any]) -> Iterable[Any]:
         kind = fields.get("type")
-        if kind == "image_url":
-            image = fields.get(kind)
-            is_small = isinstance(image, dict) and image.get("detail") == "low"
-            self.tokens += SMALL_IMAGE_TOKENS if is_small else IMAGE_TOKENS
-        elif kind == "input_audio":
-            self.tokens += _by_length(fields.get(kind), "data", AUDIO_CHARACTERS_PER_TOKEN)
-        elif kind == "file":
-            self.tokens += _by_length(fields.get(kind), "file_data", FILE_CHARACTERS_PER_TOKEN)
+        if not isinstance(kind, str):
+            kind = ""
+        if kind in _IMAGES:
+            self.tokens += SMALL_IMAGE_TOKENS if _is_small(fields) else IMAGE_TOKENS
+        elif kind in _DATA:
+            inside, name, characters = _DATA[kind]
+            part = fields.get(inside) if inside else fields
+            self.tokens += _by_length(part, name, characters)
+        elif kind == "image":
+            self.tokens += CLAUDE_IMAGE_TOKENS
+        elif kind == "image_generation_call":
+            self.tokens += IMAGE_TOKENS
+        elif kind == "document":
+            return self._document(fields)
+        elif kind == "tool_use":
+            return [fields.get("name"), _json(fields.get("input"))]
         else:
             return [value for name, value in fields.items() if name not in _UNCOUNTED]
         return ()
+
+    def _document(self, fields: Mapping[str, Any]) -> Iterable[Any]:
+        source = fields.get("source")
+        beside = [fields.get("title"), fields.get("context")]
+        if isinstance(source, dict) and source.get("type") == "base64":
+            self.tokens += _by_length(source, "data", DOCUMENT_CHARACTERS_PER_TOKEN)
+            return beside
+        return [source, *beside]
+
+
+def _is_small(fields: Mapping[str, Any]) -> bool:
+    """An image's detail is beside it, or in the object of a chat's part."""
+    image = fields.get("image_url")
+    return "low" in (fields.get("detail"), image.get("detail") if isinstance(image, dict) else None)
 
 
 def _by_length(part: Any, name: str, characters_per_token: int) -> int:

@@ -19,6 +19,9 @@ A field that older documents lack is read with a default, so that they can be ro
 LIMITS_FORMAT = 2
 """Of a document with `limits` or `models`, which functions of before would pass over without a word."""
 
+SOVEREIGNTY_FORMAT = 3
+"""Of a document that says where requests may go; functions of before would send all of them to the stack's upstream."""
+
 _TUPLES = ("audiences", "algorithms", "tenants", "scopes_claims", "default_scopes")
 
 
@@ -42,7 +45,7 @@ def merge(parameters: DoorRules, compiled: Mapping[str, Any] | None, version: in
 
 def check_format(compiled: Mapping[str, Any]) -> None:
     """Raise `CompiledPolicyError` for a document that another version wrote, in a form not known here."""
-    if compiled.get("format") not in (FORMAT, LIMITS_FORMAT):
+    if compiled.get("format") not in (FORMAT, LIMITS_FORMAT, SOVEREIGNTY_FORMAT):
         raise CompiledPolicyError("the stored policy's format isn't one this version knows")
 
 

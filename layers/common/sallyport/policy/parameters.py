@@ -4,22 +4,39 @@ Every reader raises `ConfigurationError` that names the variable and the reason:
 doesn't start.
 """
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from sallyport.policy.limit_parameters import LimitSettings
 from sallyport.policy.limit_rules import MAX_CONCURRENT, STORE_FAILURE
 from sallyport.policy.rules import MAX_LEEWAY_S, SCOPES, SIGNING_ALGORITHMS, IssuerRules
+from sallyport.policy.upstream_parameters import (
+    UpstreamSettings,
+    read_connect_timeout_s,
+    read_idle_timeout_s,
+    read_upstream,
+)
 from sallyport.policy.urls import check_url
+from sallyport.policy.variables import ConfigurationError, Variables
 
-_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}")
+__all__ = [
+    "AppSettings",
+    "AuthorizerSettings",
+    "ConfigurationError",
+    "ModelsSettings",
+    "PlainSettings",
+    "RouterSettings",
+    "UpstreamSettings",
+    "discovery_url",
+    "read_app_settings",
+    "read_authorizer_settings",
+    "read_models_settings",
+    "read_plain_settings",
+    "read_router_settings",
+]
+
 _MAX_TOKENS = 1_000_000_000
 _LOG_LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40}
-
-
-class ConfigurationError(Exception):
-    """A variable is missing or broken; the message names it and says why, and is for the operator alone."""
 
 
 class AuthorizerSettings(NamedTuple):
@@ -48,28 +65,46 @@ class AuthorizerSettings(NamedTuple):
     log_level: int
 
 
-class UpstreamSettings(NamedTuple):
-    """One OpenAI-compatible upstream. `secret` empty: it needs no credential. Timeouts in seconds."""
-
-    base_url: str
-    region: str
-    secret: str
-    connect_timeout_s: float
-    idle_timeout_s: float
-
-
 class RouterSettings(NamedTuple):
     """What a route to an upstream goes by. `models` empty: every model that the upstream knows.
 
-    `stream_usage`: every stream is asked for its usage, whether or not its client wants it.
+    `stream_usage`: every stream is asked for its usage, whether or not its client wants it. `allowed_regions` bound
+    every residency. `retries` are tries after the first. `anchor_retention_days` 0: anchors are kept for ever. The name
+    of a policy document's secret comes after `secret_prefix`.
     """
 
     config_table: str
     counters_table: str
+    anchors_table: str
+    anchor_retention_days: int
     limits: LimitSettings
     upstream: UpstreamSettings
+    allowed_regions: frozenset[str]
+    secret_prefix: str
+    retries: int
     models: tuple[str, ...]
     stream_usage: bool
+    policy_refresh_s: float
+    home_region: str
+    log_level: int
+
+
+class AppSettings(NamedTuple):
+    """What the route to the operator's own applications goes by: all of them are in the policy document.
+
+    As in `RouterSettings`; timeouts in seconds.
+    """
+
+    config_table: str
+    counters_table: str
+    anchors_table: str
+    anchor_retention_days: int
+    limits: LimitSettings
+    allowed_regions: frozenset[str]
+    secret_prefix: str
+    retries: int
+    connect_timeout_s: float
+    idle_timeout_s: float
     policy_refresh_s: float
     home_region: str
     log_level: int
@@ -93,7 +128,7 @@ class ModelsSettings(NamedTuple):
 
 def read_authorizer_settings(environ: Mapping[str, str]) -> AuthorizerSettings:
     """Read the authorizer's settings. Raises `ConfigurationError`."""
-    read = _Reader(environ)
+    read = Variables(environ)
     default_scopes = _read_scopes(read)
     local = environ.get("AWS_SAM_LOCAL") == "true"
     settings = AuthorizerSettings(
@@ -112,7 +147,7 @@ def read_authorizer_settings(environ: Mapping[str, str]) -> AuthorizerSettings:
         countries_deny=_read_countries(read, "COUNTRY_DENY"),
         failed_credentials_per_minute=int(read.number("FAILED_CREDENTIALS_PER_MINUTE", 1, 1_000_000, default="100")),
         key_revocation_s=read.number("KEY_REVOCATION_S", 0, 300, default="15"),
-        policy_refresh_s=read.number("POLICY_REFRESH_S", 1, 300, default="10"),
+        policy_refresh_s=_read_refresh(read),
         local=local,
         log_level=read.choice("LOG_LEVEL", _LOG_LEVELS),
     )
@@ -134,21 +169,40 @@ def _check_authorizer(settings: AuthorizerSettings) -> None:
 
 def read_router_settings(environ: Mapping[str, str]) -> RouterSettings:
     """Read the settings of a route to an upstream. Raises `ConfigurationError`."""
-    read = _Reader(environ)
+    read = Variables(environ)
     return RouterSettings(
         config_table=read.text("CONFIG_TABLE"),
         counters_table=read.text("COUNTERS_TABLE"),
+        anchors_table=read.text("ANCHORS_TABLE"),
+        anchor_retention_days=_read_retention(read),
         limits=_read_limits(read),
-        upstream=UpstreamSettings(
-            base_url=read.url("UPSTREAM_BASE_URL"),
-            region=read.regions("UPSTREAM_REGION")[0],
-            secret=read.optional("UPSTREAM_SECRET"),
-            connect_timeout_s=read.number("UPSTREAM_CONNECT_TIMEOUT_S", 0.1, 60),
-            idle_timeout_s=read.number("UPSTREAM_IDLE_TIMEOUT_S", 0.1, 900),
-        ),
+        upstream=read_upstream(read),
+        allowed_regions=frozenset(read.regions("ALLOWED_REGIONS")),
+        secret_prefix=read.text("SECRET_PREFIX"),
+        retries=_read_retries(read),
         models=read.items("MODELS"),
         stream_usage=read.choice("STREAM_USAGE", {"enabled": True, "disabled": False}, default="enabled"),
-        policy_refresh_s=read.number("POLICY_REFRESH_S", 1, 300, default="10"),
+        policy_refresh_s=_read_refresh(read),
+        home_region=environ.get("AWS_REGION", ""),
+        log_level=read.choice("LOG_LEVEL", _LOG_LEVELS),
+    )
+
+
+def read_app_settings(environ: Mapping[str, str]) -> AppSettings:
+    """Read the settings of the route to applications. Raises `ConfigurationError`."""
+    read = Variables(environ)
+    return AppSettings(
+        config_table=read.text("CONFIG_TABLE"),
+        counters_table=read.text("COUNTERS_TABLE"),
+        anchors_table=read.text("ANCHORS_TABLE"),
+        anchor_retention_days=_read_retention(read),
+        limits=_read_limits(read),
+        allowed_regions=frozenset(read.regions("ALLOWED_REGIONS")),
+        secret_prefix=read.text("SECRET_PREFIX"),
+        retries=_read_retries(read),
+        connect_timeout_s=read_connect_timeout_s(read),
+        idle_timeout_s=read_idle_timeout_s(read),
+        policy_refresh_s=_read_refresh(read),
         home_region=environ.get("AWS_REGION", ""),
         log_level=read.choice("LOG_LEVEL", _LOG_LEVELS),
     )
@@ -156,17 +210,17 @@ def read_router_settings(environ: Mapping[str, str]) -> RouterSettings:
 
 def read_plain_settings(environ: Mapping[str, str]) -> PlainSettings:
     """Read the settings of a route without an upstream. Raises `ConfigurationError`."""
-    read = _Reader(environ)
+    read = Variables(environ)
     log_level = read.choice("LOG_LEVEL", _LOG_LEVELS)
     return PlainSettings(environ.get("AWS_REGION", ""), log_level)
 
 
 def read_models_settings(environ: Mapping[str, str]) -> ModelsSettings:
     """Read the settings of the list of models. Raises `ConfigurationError`."""
-    read = _Reader(environ)
+    read = Variables(environ)
     return ModelsSettings(
         config_table=read.text("CONFIG_TABLE"),
-        policy_refresh_s=read.number("POLICY_REFRESH_S", 1, 300, default="10"),
+        policy_refresh_s=_read_refresh(read),
         models=read.items("MODELS"),
         plain=read_plain_settings(environ),
     )
@@ -177,7 +231,7 @@ def discovery_url(issuer: str) -> str:
     return issuer.rstrip("/") + "/.well-known/openid-configuration"
 
 
-def _read_issuers(read: "_Reader", default_scopes: tuple[str, ...], *, local: bool) -> tuple[IssuerRules, ...]:
+def _read_issuers(read: Variables, default_scopes: tuple[str, ...], *, local: bool) -> tuple[IssuerRules, ...]:
     issuer = read.optional("JWT_ISSUER")
     if not issuer:
         return ()
@@ -190,7 +244,7 @@ def _read_issuers(read: "_Reader", default_scopes: tuple[str, ...], *, local: bo
     jwks_url = read.optional("JWT_JWKS_URL")
     found_at = "" if jwks_url else discovery_url(issuer)
     name = "JWT_JWKS_URL" if jwks_url else "JWT_ISSUER"
-    _checked(name, jwks_url or found_at, lambda text: check_url(text, loopback_http=local))
+    read.checked(name, jwks_url or found_at, lambda text: check_url(text, loopback_http=local))
     scopes_claim = read.optional("JWT_SCOPES_CLAIM")
     rules = IssuerRules(
         issuer=issuer,
@@ -209,7 +263,7 @@ def _read_issuers(read: "_Reader", default_scopes: tuple[str, ...], *, local: bo
     return (rules,)
 
 
-def _read_limits(read: "_Reader") -> LimitSettings:
+def _read_limits(read: Variables) -> LimitSettings:
     return LimitSettings(
         requests_per_minute=read.count("REQUESTS_PER_MINUTE", 1, 1_000_000, default=60),
         tokens_per_minute=read.count("TOKENS_PER_MINUTE", 0, _MAX_TOKENS),
@@ -222,72 +276,27 @@ def _read_limits(read: "_Reader") -> LimitSettings:
     )
 
 
-def _read_scopes(read: "_Reader") -> tuple[str, ...]:
+def _read_scopes(read: Variables) -> tuple[str, ...]:
     scopes = tuple(read.optional("DEFAULT_SCOPES").split())
     if not set(SCOPES).issuperset(scopes):
         raise ConfigurationError(f"SALLYPORT_DEFAULT_SCOPES: must be of {' '.join(SCOPES)}")
     return scopes
 
 
-def _read_countries(read: "_Reader", name: str) -> tuple[str, ...]:
+def _read_countries(read: Variables, name: str) -> tuple[str, ...]:
     countries = read.items(name)
     if any(len(country) != 2 or not country.isascii() or not country.isupper() for country in countries):  # noqa: PLR2004 - ISO 3166-1 alpha-2
         raise ConfigurationError(f"SALLYPORT_{name}: must be countries as two capital letters, such as DE")
     return countries
 
 
-class _Reader:
-    """Reads variables by their name after `SALLYPORT_`."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
-
-    def optional(self, name: str) -> str:
-        return self._environ.get(f"SALLYPORT_{name}", "").strip()
-
-    def text(self, name: str) -> str:
-        text = self.optional(name)
-        if not text:
-            raise ConfigurationError(f"SALLYPORT_{name}: must be set")
-        return text
-
-    def items(self, name: str) -> tuple[str, ...]:
-        return tuple(item.strip() for item in self.optional(name).split(",") if item.strip())
-
-    def regions(self, name: str) -> tuple[str, ...]:
-        regions = self.items(name)
-        if not regions or any(_REGION.fullmatch(region) is None for region in regions):
-            raise ConfigurationError(f"SALLYPORT_{name}: must name regions, such as eu-central-1")
-        return regions
-
-    def choice[T](self, name: str, values: Mapping[str, T], *, default: str = "") -> T:
-        text = self.optional(name) or default or self.text(name)
-        if text not in values:
-            raise ConfigurationError(f"SALLYPORT_{name}: must be one of {', '.join(values)}")
-        return values[text]
-
-    def number(self, name: str, minimum: float, maximum: float, *, default: str = "") -> float:
-        text = self.optional(name) or default or self.text(name)
-        return _checked(name, text, lambda text: _bounded(float(text), minimum, maximum))
-
-    def count(self, name: str, minimum: int, maximum: int, *, default: int = 0) -> int:
-        number = self.number(name, minimum, maximum, default=str(default))
-        if number != int(number):
-            raise ConfigurationError(f"SALLYPORT_{name}: must be a whole number")
-        return int(number)
-
-    def url(self, name: str) -> str:
-        return _checked(name, self.text(name), check_url)
+def _read_refresh(read: Variables) -> float:
+    return read.number("POLICY_REFRESH_S", 1, 300, default="10")
 
 
-def _checked[T](name: str, text: str, check: Callable[[str], T]) -> T:
-    try:
-        return check(text)
-    except ValueError as error:
-        raise ConfigurationError(f"SALLYPORT_{name}: {error}") from None
+def _read_retries(read: Variables) -> int:
+    return read.count("UPSTREAM_RETRIES", 0, 5, default=2)
 
 
-def _bounded(number: float, minimum: float, maximum: float) -> float:
-    if not minimum <= number <= maximum:
-        raise ValueError(f"must be from {minimum:g} to {maximum:g}")
-    return number
+def _read_retention(read: Variables) -> int:
+    return read.count("ANCHOR_RETENTION_DAYS", 0, 3653, default=400)

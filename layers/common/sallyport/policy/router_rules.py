@@ -1,8 +1,16 @@
-"""What a route goes by: the limits of the stack's parameters, replaced by the applied document's, and its models."""
+"""What a route goes by: limits and upstreams of the stack's parameters, or of the applied document, and its models."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sallyport.policy.compiled_upstreams import (
+    read_apps,
+    read_endpoints,
+    read_global_tenants,
+    read_price,
+    read_targets,
+    read_upstreams,
+)
 from sallyport.policy.effective import CompiledPolicyError, check_format
 from sallyport.policy.limit_rules import (
     LIMIT_SCOPES,
@@ -13,10 +21,10 @@ from sallyport.policy.limit_rules import (
     LimitMatch,
     LimitRule,
     ModelRules,
-    Price,
     RouterRules,
     parse_window,
 )
+from sallyport.policy.upstream_rules import UpstreamRules
 
 _MATCHES = LimitMatch._fields
 
@@ -24,8 +32,9 @@ _MATCHES = LimitMatch._fields
 def merge_router(parameters: RouterRules, compiled: Mapping[str, Any] | None, version: int) -> RouterRules:
     """Give what is in force: `parameters` alone, or under the compiled document of this version.
 
-    `limits` of the document replace those of the parameters, tenants' own come on top of either. Raises
-    `CompiledPolicyError` for a document of another format, or a broken one.
+    `limits` of the document replace those of the parameters, tenants' own come on top of either. So do `upstreams`; the
+    regions that are allowed and where secrets are stay the parameters'. Raises `CompiledPolicyError` for a document of
+    another format, or a broken one.
     """
     if compiled is None:
         return parameters
@@ -41,10 +50,24 @@ def _merge(parameters: RouterRules, compiled: Mapping[str, Any], version: int) -
     if "limits" in compiled:
         merged = merged._replace(limits=_limits(compiled["limits"]))
     if "tenants" in compiled:
-        merged = merged._replace(tenant_limits=_tenant_limits(compiled["tenants"]))
+        tenants = compiled["tenants"]
+        merged = merged._replace(tenant_limits=_tenant_limits(tenants), global_tenants=read_global_tenants(tenants))
+    return _merge_places(merged, compiled)
+
+
+def _merge_places(merged: RouterRules, compiled: Mapping[str, Any]) -> RouterRules:
+    """Put in where requests may go. With `upstreams` of its own a document gives every model its targets."""
+    if "upstreams" in compiled:
+        merged = merged._replace(upstreams=read_upstreams(compiled["upstreams"], merged.secret_prefix))
+    if "apps" in compiled:
+        merged = merged._replace(apps=read_apps(compiled["apps"], merged.upstreams))
     if "models" in compiled:
-        merged = merged._replace(models={name: _model(raw) for name, raw in compiled["models"].items()})
-    return merged
+        models = {name: _model(name, raw, merged.upstreams) for name, raw in compiled["models"].items()}
+        if "upstreams" in compiled and not all(model.targets for model in models.values()):
+            raise ValueError("a model has no targets")
+        merged = merged._replace(models=models)
+    endpoints = compiled.get("residency", {}).get("endpoints")
+    return merged if endpoints is None else merged._replace(endpoints=read_endpoints(endpoints))
 
 
 def rule_as_json(rule: LimitRule) -> dict[str, Any]:
@@ -117,14 +140,10 @@ def _named(name: str, rule: LimitRule) -> LimitRule:
     return rule
 
 
-def _model(raw: Mapping[str, Any]) -> ModelRules:
+def _model(name: str, raw: Mapping[str, Any], upstreams: Mapping[str, UpstreamRules]) -> ModelRules:
+    """Read a model; documents from before there were any have no targets."""
     price, cap = raw["price"], raw["max_output_tokens"]
     if cap is not None and not _is_count(cap):
         raise ValueError("a model is broken")
-    return ModelRules(cap, None if price is None else _price(price))
-
-
-def _price(raw: Mapping[str, Any]) -> Price:
-    if not all(_is_count(part) or (part == 0 and type(part) is int) for part in raw.values()):
-        raise ValueError("a price is broken")
-    return Price(**raw)
+    targets = read_targets(raw.get("targets", []), name, upstreams)
+    return ModelRules(cap, None if price is None else read_price(price), targets)

@@ -1,17 +1,26 @@
 """OpenAI's API, spoken by OpenAI itself and by every compatible server."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from sallyport.errors import (
-    RequestError,
-    UpstreamCredentialsError,
-    UpstreamError,
-    UpstreamInvalidResponseError,
-    UpstreamRefusedError,
-    UpstreamUnavailableError,
-)
+from sallyport.policy.upstream_rules import CREDENTIAL_HEADERS, UpstreamRules
 from sallyport.policy.urls import parse_url
+from sallyport.providers.hosted_tools import check_hosted_tools
+from sallyport.providers.http_answers import (
+    EVENT_STREAM,
+    JSON,
+    check_answer,
+    check_first_bytes,
+    forwarded,
+    returned,
+)
+from sallyport.providers.kept_data import check_kept_data
+from sallyport.providers.openai_responses import ResponsesStreamUsage, check_responses
+from sallyport.providers.provider import CHAT_COMPLETIONS, EMBEDDINGS, RESPONSES, Call, UsageReader
+from sallyport.providers.stream_usage import with_usage
 from sallyport.providers.transport import UpstreamRequest, UpstreamResponse
+from sallyport.providers.usage import BodyUsage, StreamUsage, read_responses_usage
 
 FORWARDED_HEADERS = ("idempotency-key", "openai-beta", "x-client-request-id")
 """What of a client's headers goes upstream, beside what the provider sets itself."""
@@ -27,105 +36,95 @@ RETURNED_HEADERS = (
 )
 """What of the upstream's headers is returned as it is; its request id is returned as `x-upstream-request-id`."""
 
-MAX_RETURNED_HEADER_LENGTH = 1024
-
-_EVENT_STREAM = "text/event-stream"
-_JSON = "application/json"
-_EVENT_STREAM_FIELDS = (b"data", b"event", b"id", b"retry")
-_OVERLOADED = frozenset({503, 529})
+_PATHS = {CHAT_COMPLETIONS: "/chat/completions", RESPONSES: "/responses", EMBEDDINGS: "/embeddings"}
 
 
 class OpenAiProvider:
-    """Makes requests to one OpenAI-compatible base URL, and judges the answers by status and content type."""
+    """A `Provider` for one OpenAI-compatible base URL: bodies pass as they are, but for what the rules forbid."""
 
-    def __init__(self, base_url: str) -> None:
-        url = parse_url(base_url)
+    def __init__(self, rules: UpstreamRules) -> None:
+        url = parse_url(rules.base_url)
+        self._rules = rules
         self._host = url.authority
         self._base_path = url.path.rstrip("/")
+        self._credential_header = rules.credential_header or CREDENTIAL_HEADERS["openai"]
 
-    def request(
-        self, path: str, client_headers: Mapping[str, str], body: bytes, secret: str, *, stream: bool
-    ) -> UpstreamRequest:
-        """Give the request for an operation, such as `/chat/completions`. `secret` empty: the upstream needs none.
+    def serves(self, operation: str) -> bool:
+        """Say whether OpenAI's API has the operation."""
+        return operation in _PATHS
 
-        Raises `RequestError` for a header that can't be forwarded.
+    def request(self, call: Call) -> UpstreamRequest:
+        """Give the upstream's request. A body that nothing is changed of keeps its bytes.
+
+        Raises `UnsupportedFieldError` for what this upstream isn't permitted to do.
         """
-        headers = {
-            name: _forwardable(name, client_headers[name]) for name in FORWARDED_HEADERS if name in client_headers
-        }
-        headers |= {
+        self._check(call)
+        changes = self._changes(call)
+        headers = forwarded(call.headers, FORWARDED_HEADERS) | {
             "host": self._host,
             "user-agent": "sallyport",
-            "content-type": _JSON,
-            "accept": _EVENT_STREAM if stream else _JSON,
+            "content-type": JSON,
+            "accept": _media_type(call),
             "accept-encoding": "identity",
         }
-        if secret:
-            headers["authorization"] = f"Bearer {secret}"
-        return UpstreamRequest("POST", self._base_path + path, headers, body)
+        raw = call.raw if call.raw is not None and not changes else _serialised({**call.body, **changes})
+        return UpstreamRequest("POST", self._base_path + _PATHS[call.operation], headers, raw)
 
-    def check(self, response: UpstreamResponse, *, stream: bool) -> None:
+    def authorize(self, request: UpstreamRequest, secret: str) -> UpstreamRequest:
+        """Give the request with its credential: a Bearer token, or as it is in a header of its own."""
+        if not secret:
+            return request
+        value = f"Bearer {secret}" if self._credential_header == "authorization" else secret
+        return request._replace(headers={**request.headers, self._credential_header: value})
+
+    def check(self, response: UpstreamResponse, call: Call) -> None:
         """Raise an `UpstreamError` unless the answer may be passed on as it came: a success, or a 4xx in JSON."""
-        status, headers = response.status, response.headers
-        media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if status in {401, 407}:
-            raise UpstreamCredentialsError("The upstream refused the gateway's credential.")
-        if 400 <= status < 500:  # noqa: PLR2004 - HTTP
-            if media_type != _JSON or _is_encoded(headers):
-                raise UpstreamRefusedError("The upstream refused the request.", status, headers=_retry_headers(headers))
-            return
-        if status >= 500:  # noqa: PLR2004 - HTTP
-            raise _failure(status, headers)
-        wanted = _EVENT_STREAM if stream else _JSON
-        if not 200 <= status < 300 or media_type != wanted or _is_encoded(headers):  # noqa: PLR2004 - HTTP
-            raise UpstreamInvalidResponseError("The upstream's answer isn't one of this API.")
+        check_answer(response, _media_type(call))
 
-    def check_start(self, start: bytes, response: UpstreamResponse, *, stream: bool) -> None:
+    def chunks(self, response: UpstreamResponse, call: Call) -> Iterator[bytes]:  # noqa: ARG002 - the same for all
+        """Give the body as it arrives."""
+        return response.chunks()
+
+    def check_start(self, start: bytes, response: UpstreamResponse, call: Call) -> None:
         """Raise an `UpstreamError` if the first bytes of a body that `check` let pass aren't of its content type."""
-        if response.status >= 400:  # noqa: PLR2004 - HTTP
-            if not start.startswith(b"{"):
-                retry = _retry_headers(response.headers)
-                raise UpstreamRefusedError("The upstream refused the request.", response.status, headers=retry)
-        elif not (_begins_event_stream(start) if stream else start.startswith(b"{")):
-            raise UpstreamInvalidResponseError("The upstream's answer isn't one of this API.")
+        check_first_bytes(start, response, _media_type(call))
 
-    def returned_headers(self, response: UpstreamResponse) -> dict[str, str]:
+    def usage(self, call: Call) -> UsageReader:
+        """Give what reads the usage of a successful answer."""
+        if call.operation == RESPONSES:
+            return ResponsesStreamUsage() if call.stream else BodyUsage(read_responses_usage)
+        return StreamUsage() if call.stream else BodyUsage()
+
+    def returned_headers(self, response: UpstreamResponse, call: Call) -> dict[str, str]:  # noqa: ARG002 - as above
         """Give the headers of an answer that the client may see."""
-        named = {name: name for name in RETURNED_HEADERS} | {"x-request-id": "x-upstream-request-id"}
-        return {
-            named[name]: value for name, value in response.headers.items() if name in named and _is_returnable(value)
-        }
+        return returned(response.headers, RETURNED_HEADERS, "x-request-id")
+
+    def _check(self, call: Call) -> None:
+        check_hosted_tools(call.operation, call.body, self._rules.hosted_tools)
+        check_kept_data(call.operation, call.body)
+        if call.operation == RESPONSES:
+            check_responses(call.body, may_store=self._rules.store)
+
+    def _changes(self, call: Call) -> dict[str, Any]:
+        """Give the fields that go upstream in other words than the client's."""
+        body = call.body
+        changes: dict[str, Any] = {} if body.get("model") == call.model else {"model": call.model}
+        if not self._rules.store and _would_store(call):
+            changes["store"] = False
+        if call.ask_usage and call.operation == CHAT_COMPLETIONS:
+            changes["stream_options"] = with_usage(body)["stream_options"]
+        return changes
 
 
-def _forwardable(name: str, value: str) -> str:
-    if not (value.isascii() and value.isprintable()):
-        raise RequestError(f"The header {name} has a character that can't be forwarded.", param=name)
-    return value
+def _would_store(call: Call) -> bool:
+    """OpenAI keeps a response unless it is told not to, and a chat only if it is told to."""
+    store = call.body.get("store")
+    return store is not False if call.operation == RESPONSES else call.operation == CHAT_COMPLETIONS and store is True
 
 
-def _failure(status: int, headers: Mapping[str, str]) -> UpstreamError:
-    retry = _retry_headers(headers)
-    if status in _OVERLOADED:
-        return UpstreamUnavailableError("The upstream is overloaded or down.", headers=retry)
-    return UpstreamError("The upstream failed.", headers=retry)
+def _media_type(call: Call) -> str:
+    return EVENT_STREAM if call.stream else JSON
 
 
-def _retry_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    named = {name: headers.get(name, "") for name in ("retry-after", "retry-after-ms")}
-    return {name: value for name, value in named.items() if value and _is_returnable(value)}
-
-
-def _is_returnable(value: str) -> bool:
-    """Lambda takes 16 KB of headers in all, and API Gateway no control characters."""
-    return len(value) <= MAX_RETURNED_HEADER_LENGTH and value.isascii() and value.isprintable()
-
-
-def _begins_event_stream(start: bytes) -> bool:
-    """WHATWG HTML, section 9.2.5: a field's name, or a colon; a first chunk may end within the name."""
-    lines = start.removeprefix(b"\xef\xbb\xbf").splitlines()
-    name = lines[0].partition(b":")[0] if lines else b""
-    return bool(start) and any(field.startswith(name) for field in _EVENT_STREAM_FIELDS)
-
-
-def _is_encoded(headers: Mapping[str, str]) -> bool:
-    return headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}
+def _serialised(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()

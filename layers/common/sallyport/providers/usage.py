@@ -6,6 +6,7 @@ is no usage.
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 MAX_WHOLE_BYTES = 4 * 1024 * 1024
@@ -17,6 +18,9 @@ MAX_TOKENS = 1_000_000_000
 _USAGE = re.compile(rb'"usage"\s*:\s*(?=\{)')
 _TEXT = re.compile(rb'"(?:content|text|reasoning_content|reasoning|refusal|arguments)"\s*:\s*"((?:[^"\\]++|\\.)*+)')
 _DATA_LINE = re.compile(rb"^data:", re.MULTILINE)
+
+type UsageObject = Callable[[Any], ReportedUsage | None]
+"""Reads the `usage` object of one API; None for what makes no sense."""
 
 
 class ReportedUsage(NamedTuple):
@@ -47,7 +51,7 @@ class StreamUsage:
         self._chunks += len(_DATA_LINE.findall(events))
         self._text_bytes += _text_bytes(events)
         if b'"usage"' in events:
-            self.reported = _search(events) or self.reported
+            self.reported = search_usage(events, read_usage) or self.reported
 
     @property
     def seen(self) -> Seen:
@@ -56,9 +60,10 @@ class StreamUsage:
 
 
 class BodyUsage:
-    """Looks for usage in a JSON answer, once it is over."""
+    """Looks for usage in a JSON answer, once it is over. `read`: its API's `usage`; without it, chat's."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: UsageObject | None = None) -> None:
+        self._read = read or read_usage
         self._begun: list[bytes] = []
         self._tail = b""
         self._size = 0
@@ -79,12 +84,12 @@ class BodyUsage:
         """Give the usage, None if there is none, or the body broke off before it."""
         begun = b"".join(self._begun)
         if self._tail:
-            return _search(self._tail) or _search(begun)
+            return search_usage(self._tail, self._read) or search_usage(begun, self._read)
         try:
             answer = json.loads(begun)
         except (ValueError, RecursionError):
-            return _search(begun)
-        return read_usage(answer.get("usage")) if isinstance(answer, dict) else None
+            return search_usage(begun, self._read)
+        return self._read(answer.get("usage")) if isinstance(answer, dict) else None
 
     @property
     def seen(self) -> Seen:
@@ -110,23 +115,38 @@ def read_usage(value: Any) -> ReportedUsage | None:
     """
     if not isinstance(value, dict):
         return None
-    prompt, completion = _count(value.get("prompt_tokens")), _count(_or_zero(value.get("completion_tokens")))
-    if prompt is None or completion is None:
+    return _read_counts(value, "prompt_tokens", "completion_tokens")
+
+
+def read_responses_usage(value: Any) -> ReportedUsage | None:
+    """Read the `usage` object of OpenAI's Responses API. None for what makes no sense."""
+    return _read_counts(value, "input_tokens", "output_tokens") if isinstance(value, dict) else None
+
+
+def token_count(value: Any) -> int | None:
+    """Give a number of tokens, None for what can't be one."""
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_TOKENS
+    return value if is_count else None
+
+
+def _read_counts(value: dict[str, Any], input_name: str, output_name: str) -> ReportedUsage | None:
+    given, made = token_count(value.get(input_name)), token_count(_or_zero(value.get(output_name)))
+    if given is None or made is None:
         return None
-    completion = max(completion, (_count(value.get("total_tokens")) or 0) - prompt)
-    details = value.get("prompt_tokens_details")
-    cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else None
-    return ReportedUsage(prompt, completion, min(cached or 0, prompt))
+    made = max(made, (token_count(value.get("total_tokens")) or 0) - given)
+    details = value.get(f"{input_name}_details")
+    cached = token_count(details.get("cached_tokens")) if isinstance(details, dict) else None
+    return ReportedUsage(given, made, min(cached or 0, given))
 
 
-def _search(text: bytes) -> ReportedUsage | None:
-    """Give the last usage object in a part of an answer."""
+def search_usage(text: bytes, read: UsageObject) -> ReportedUsage | None:
+    """Give the last usage object in a part of an answer, read by `read`."""
     decode = json.JSONDecoder().raw_decode
     found = None
     for match in _USAGE.finditer(text):
         end = text[match.end() : match.end() + MAX_END_BYTES]
         try:
-            found = read_usage(decode(end.decode(errors="replace"))[0]) or found
+            found = read(decode(end.decode(errors="replace"))[0]) or found
         except (ValueError, RecursionError):
             continue
     return found
@@ -138,8 +158,3 @@ def _text_bytes(text: bytes) -> int:
 
 def _or_zero(value: Any) -> Any:
     return 0 if value is None else value
-
-
-def _count(value: Any) -> int | None:
-    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_TOKENS
-    return value if is_count else None

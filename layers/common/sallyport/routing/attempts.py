@@ -27,16 +27,19 @@ NOT_CONNECTED = "not_connected"
 RATE_LIMITED = "rate_limited"
 SERVER_ERROR = "server_error"
 UNFIT = "unfit"
+SILENT = "silent"
 OTHER = "other"
 
+_OF_TARGET = frozenset({NOT_CONNECTED, SERVER_ERROR, SILENT})
+"""What a target is to blame for."""
 _GOES_ON = frozenset({NOT_CONNECTED, RATE_LIMITED, SERVER_ERROR, UNFIT})
 _NUMBER = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
 
 
 class Failure(NamedTuple):
-    """How an attempt failed. `kind`: one of the five above.
+    """How an attempt failed. `kind`: one of the six above.
 
-    After `OTHER` nothing is tried. `UNFIT`: the request can't be put to this target, and nothing was sent there.
+    After `SILENT` and `OTHER` nothing is tried. `UNFIT`: the request can't be put to this target, and nothing was sent there.
     `retry_after_s`: what the upstream said. `may_retry`: nothing has reached the client, and nobody said not to.
     """
 
@@ -109,7 +112,7 @@ class Attempts:
         if failure.kind == UNFIT:
             self._unfit |= {place for place, each in enumerate(self._targets) if each == target}
             self._made -= 1
-        if failure.kind in {NOT_CONNECTED, SERVER_ERROR}:
+        if failure.kind in _OF_TARGET:
             self._breakers.failed(target_id)
         if failure.kind == RATE_LIMITED or (failure.kind == SERVER_ERROR and failure.retry_after_s is not None):
             rest_s = UNTOLD_REST_S if failure.retry_after_s is None else failure.retry_after_s

@@ -14,9 +14,9 @@ from sallyport.errors import (
     ServiceUnavailableError,
     UnsupportedOperationError,
 )
+from sallyport.policy.bedrock_ids import regions_by_name
 from sallyport.policy.limit_rules import RouterRules
 from sallyport.policy.upstream_rules import DEFAULT_UPSTREAM, GLOBAL, Target, UpstreamRules
-from sallyport.routing.bedrock_geography import default_regions
 
 ELIGIBLE = "eligible"
 UNKNOWN_UPSTREAM = "unknown_upstream"
@@ -51,15 +51,18 @@ def targets_of(model: str, rules: RouterRules) -> tuple[Target, ...]:
     upstream = rules.upstreams.get(DEFAULT_UPSTREAM)
     if upstream is None or (rules.models is not None and known is None):
         return ()
-    return (Target(DEFAULT_UPSTREAM, "", default_regions(upstream, model)),)
+    return (Target(DEFAULT_UPSTREAM, "", regions_by_name(upstream, model)),)
 
 
 def _placed(target: Target, model: str, rules: RouterRules) -> Target:
-    """Judge a model id at the stack's own upstream by its geography: who applied the policy may not have known it."""
+    """Judge a model id at the stack's own upstream by its name, whatever one region a document declares.
+
+    Who applied the document didn't know whether that upstream is Bedrock.
+    """
     upstream = rules.upstreams.get(target.upstream)
-    if target.upstream != DEFAULT_UPSTREAM or upstream is None or target.regions != (upstream.region,):
+    if target.upstream != DEFAULT_UPSTREAM or upstream is None or set(target.regions) != {upstream.region}:
         return target
-    return target._replace(regions=default_regions(upstream, target.model or model))
+    return target._replace(regions=regions_by_name(upstream, target.model or model))
 
 
 def consider(

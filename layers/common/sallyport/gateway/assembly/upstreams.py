@@ -34,7 +34,7 @@ def make_upstreams(
             rules=rules,
             host=parse_url(rules.base_url).authority,
             provider=_provider(rules, environ, now),
-            transport=HttpTransport(rules.base_url, connect_timeout_s, idle_timeout_s),
+            transport=HttpTransport(rules.base_url, connect_timeout_s, idle_timeout_s, resend=rules.provider != "app"),
             secret=secret(rules.secret),
         )
 
