@@ -16,6 +16,7 @@ _COMMANDS: Final = {
     "policy": "sallyport_cli.policy.commands:policy",
     "ip": "sallyport_cli.ip.commands:ip",
     "limits": "sallyport_cli.limits.commands:limits",
+    "residency": "sallyport_cli.residency.commands:residency",
     "usage": "sallyport_cli.usage.commands:usage",
 }
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sallyport.policy.limit_parameters import LimitSettings, parameter_rules
 from sallyport.policy.limit_rules import MAX_CONCURRENT, RouterRules
+from sallyport.policy.upstream_rules import DEFAULT_UPSTREAM, UpstreamRules
 from sallyport_cli.stack_parameters import Parameters, deployed_parameters
 from sallyport_cli.target import Target
 
@@ -20,6 +21,8 @@ _COUNTS: Final[Mapping[str, tuple[str, int]]] = {
 }
 """The setting that each parameter is, and the most that the template allows."""
 _NAMES: Final = (*_COUNTS, "Models")
+_UPSTREAM: Final = UpstreamRules(DEFAULT_UPSTREAM, "openai", "https://api.openai.com/v1", "us-east-1")
+"""A document's models may be at the stack's upstream; to limits it is all the same where that is."""
 _DEFAULTS: Final[Parameters] = {"RequestsPerMinute": "60"}
 
 
@@ -30,7 +33,7 @@ def rules_of(parameters: Parameters) -> RouterRules:
         field: _count(name, told.get(name, "0"), most) for name, (field, most) in _COUNTS.items()
     }
     models = tuple(model.strip() for model in told.get("Models", "").split(",") if model.strip())
-    return parameter_rules(LimitSettings(**settings), models)
+    return parameter_rules(LimitSettings(**settings), models)._replace(upstreams={DEFAULT_UPSTREAM: _UPSTREAM})
 
 
 def check_parameters(parameters: Parameters) -> Parameters:

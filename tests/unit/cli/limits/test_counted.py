@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from sallyport.policy.limit_rules import LimitMatch, LimitRule, ModelRules, RouterRules, Window
+from sallyport.policy.limit_rules import ROUTES, LimitMatch, LimitRule, ModelRules, RouterRules, Window
 from sallyport_cli.limits.callers import Caller, Part, caller_with_token
 from sallyport_cli.limits.counted import Answer, Question, counters_of
 from sallyport_cli.limits.parameters import check_parameters, rules_of
@@ -33,8 +33,7 @@ def test_a_rule_has_a_counter_for_each_member_that_is_known_the_widest_first() -
     answer = ask(rule("key"), rule("tenant", "model"), rule("tenant"), rule("route"), rule("global"))
     assert members(answer) == [
         "global",
-        "route#chat_completions",
-        "route#embeddings",
+        *(f"route#{route}" for route in ROUTES),
         "tenant#acme",
         "tenant+model#acme#gpt-4o",
         "tenant+model#acme#o3",

@@ -1,0 +1,1 @@
+"""Where requests went, whether it can be proved, and where they would go now: `sallyport residency`."""

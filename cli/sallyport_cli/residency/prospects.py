@@ -1,0 +1,79 @@
+"""What would become of a request now, found out by the functions' own code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from sallyport.errors import ModelNotAllowedError, ModelNotFoundError, SallyportError
+from sallyport.policy.limit_rules import RouterRules
+from sallyport.policy.rules import DoorRules, TenantRules
+from sallyport.policy.upstream_rules import UpstreamRules
+from sallyport.providers.provider import CHAT_COMPLETIONS, COUNT_TOKENS, EMBEDDINGS, MESSAGES, RESPONSES
+from sallyport.routing.residency import Caller, Considered, check_home, consider, eligible, targets_of
+
+OPERATIONS: Final[Mapping[str, str]] = {
+    "chat": CHAT_COMPLETIONS,
+    "responses": RESPONSES,
+    "embeddings": EMBEDDINGS,
+    "messages": MESSAGES,
+    "count-tokens": COUNT_TOKENS,
+}
+"""What a route asks of an upstream, as the option names it."""
+SERVED: Final[Mapping[str, frozenset[str]]] = {
+    "openai": frozenset({CHAT_COMPLETIONS, RESPONSES, EMBEDDINGS}),
+    "anthropic": frozenset({CHAT_COMPLETIONS, MESSAGES, COUNT_TOKENS}),
+    "bedrock": frozenset({CHAT_COMPLETIONS, MESSAGES}),
+}
+"""What each provider can be asked, as the provider modules say themselves."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """Whose request, for which model, by which operation, at the stack of which region."""
+
+    tenant: str
+    model: str
+    operation: str
+    home_region: str
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """What would happen: `considered` in the order in which they are tried, or a refusal."""
+
+    residency: Sequence[str]
+    considered: Sequence[Considered] = ()
+    first: int | None = None
+    status: int = 0
+    code: str = ""
+    reason: str = ""
+
+
+def prospect(question: Question, door: DoorRules, rules: RouterRules) -> Prospect:
+    """Judge a request of a tenant whose credential narrows nothing, by the rules in force."""
+    own = door.tenants.get(question.tenant, TenantRules())
+    caller = Caller(question.tenant, door.default_residency if own.residency is None else own.residency)
+    considered = consider(targets_of(question.model, rules), rules, caller, _serves(question.operation))
+    found = Prospect(caller.residency, considered)
+    if own.suspended:
+        return _refused(found, 403, "tenant_suspended", "The tenant is suspended.")
+    try:
+        check_home(caller, question.home_region, rules.endpoints)
+        if own.models is not None and question.model not in own.models:
+            raise ModelNotAllowedError("The tenant may not use this model.")
+        if not considered:
+            raise ModelNotFoundError("The policy knows no place for this model.")
+        first = eligible(considered)[0]
+    except SallyportError as error:
+        return _refused(found, error.status, error.code, error.message)
+    return replace(found, first=[one.target for one in considered].index(first))
+
+
+def _refused(found: Prospect, status: int, code: str, reason: str) -> Prospect:
+    return replace(found, status=status, code=code, reason=reason)
+
+
+def _serves(operation: str) -> Callable[[UpstreamRules], bool]:
+    return lambda upstream: operation in SERVED.get(upstream.provider, frozenset())

@@ -1,0 +1,204 @@
+"""What `sallyport residency explain` finds out."""
+
+import json
+from typing import Any, Final
+
+import pytest
+
+from sallyport.policy.limit_rules import ModelRules, RouterRules
+from sallyport.policy.rules import AccessRules, DoorRules, TenantRules
+from sallyport.policy.upstream_rules import Target, UpstreamRules
+from sallyport.providers import provider
+from sallyport.providers.anthropic import AnthropicProvider
+from sallyport.providers.bedrock import BedrockProvider
+from sallyport.providers.openai import OpenAiProvider
+from sallyport_cli.residency.in_force import rules_of
+from sallyport_cli.residency.prospects import OPERATIONS, SERVED, Prospect, Question, prospect
+from tests.functional.residency.conftest import Run
+
+EU, US = "eu-central-1", "us-east-1"
+UPSTREAMS: Final = {
+    "openai-eu": UpstreamRules("openai-eu", "openai", "https://eu.example.com/v1", EU),
+    "claude": UpstreamRules("claude", "anthropic", "https://api.example.com", US),
+}
+TARGETS: Final = (Target("claude", "c", (US,)), Target("openai-eu", "g", (EU,)))
+
+
+def rules(**changes: Any) -> RouterRules:
+    defaults: dict[str, Any] = {
+        "models": {"m": ModelRules(targets=TARGETS)},
+        "upstreams": UPSTREAMS,
+        "allowed_regions": frozenset({EU, US}),
+    }
+    return RouterRules(version=3, limits=(), tenant_limits={}, **defaults | changes)
+
+
+def explained(
+    tenant: TenantRules, router: RouterRules | None = None, *, operation: str = "chat", home: str = EU, model: str = "m"
+) -> Prospect:
+    door = DoorRules(3, True, (), (), AccessRules(), {}, (EU,), {"acme": tenant})
+    return prospect(Question("acme", model, OPERATIONS[operation], home), door, router or rules())
+
+
+def test_the_first_target_inside_the_residency_is_named() -> None:
+    found = explained(TenantRules(residency=(EU,)))
+    assert [one.verdict for one in found.considered] == ["outside_residency", "eligible"]
+    assert (found.first, found.code) == (1, "")
+
+
+def test_a_tenant_without_a_residency_has_the_default_one() -> None:
+    assert explained(TenantRules()).residency == (EU,)
+    assert explained(TenantRules(residency=(US, EU))).first == 0
+
+
+@pytest.mark.parametrize(
+    ("tenant", "options", "status", "code"),
+    [
+        (TenantRules(suspended=True), {}, 403, "tenant_suspended"),
+        (TenantRules(residency=(US,)), {}, 421, "misdirected_region"),
+        (TenantRules(residency=()), {}, 403, "residency_violation"),
+        (TenantRules(models=("other",)), {}, 403, "model_not_allowed"),
+        (TenantRules(), {"model": "unknown"}, 404, "model_not_found"),
+        (TenantRules(), {"router": rules(allowed_regions=frozenset({US}))}, 403, "residency_violation"),
+        (TenantRules(), {"router": rules(upstreams={})}, 403, "residency_violation"),
+        (TenantRules(), {"home": ""}, 503, "service_unavailable"),
+    ],
+    ids=str,
+)
+def test_a_refusal_is_told_as_clients_would_get_it(
+    tenant: TenantRules, options: dict[str, Any], status: int, code: str
+) -> None:
+    found = explained(tenant, **options)
+    assert (found.first, found.status, found.code) == (None, status, code)
+    assert found.reason
+
+
+def test_an_operation_that_no_target_serves_is_a_refusal() -> None:
+    found = explained(TenantRules(), operation="messages")
+    assert [one.verdict for one in found.considered] == ["outside_residency", "operation_unsupported"]
+    assert found.first is None
+
+
+@pytest.mark.parametrize(
+    ("name", "upstream"),
+    [
+        ("openai", OpenAiProvider(UPSTREAMS["openai-eu"])),
+        ("anthropic", AnthropicProvider(UPSTREAMS["claude"])),
+        ("bedrock", BedrockProvider(UPSTREAMS["claude"], lambda request: request)),
+    ],
+    ids=["openai", "anthropic", "bedrock"],
+)
+def test_what_upstreams_serve_is_what_their_providers_say(name: str, upstream: provider.Provider) -> None:
+    assert {operation for operation in OPERATIONS.values() if upstream.serves(operation)} == SERVED[name]
+
+
+def test_parameters_make_the_rules_that_the_functions_make_of_them() -> None:
+    door, router = rules_of({"UpstreamProvider": "bedrock", "UpstreamRegion": EU, "DefaultResidency": f"{EU},{US}"})
+    (upstream,) = router.upstreams.values()
+    assert (upstream.base_url, upstream.is_proved) == (f"https://bedrock-runtime.{EU}.amazonaws.com", True)
+    assert door.default_residency == (EU, US)
+    assert router.allowed_regions == {EU, US}
+    assert rules_of({"AllowedRegions": US}).router.allowed_regions == {US}
+
+
+@pytest.mark.parametrize("broken", ["UpstreamRegion=Frankfurt", "Nonsense=1", "UpstreamRegion"])
+def test_a_parameter_that_is_none_is_refused(run: Run, broken: str) -> None:
+    result = run("residency", "explain", "--tenant", "acme", "--model", "m", "--parameter", broken)
+    assert result.exit_code == 2
+
+
+def explain(run: Run, *options: str) -> Any:
+    return run("residency", "explain", "--tenant", "acme", "--model", "m", *options)
+
+
+def test_explain_shows_the_parameters_upstream(run: Run) -> None:
+    result = explain(run, "--parameter", f"UpstreamRegion={EU}", "--parameter", f"DefaultResidency={US},{EU}")
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert lines[0] == f"tenant acme: residency {US}, {EU} (no policy applied)"
+    assert lines[1] == f"this stack: in {US}, allows {EU}, {US}"
+    assert lines[3].split("  ")[0] == "->"
+    assert lines[3].endswith("may be used")
+    assert lines[4] == "chat_completions with m: goes to default first"
+
+
+def test_explain_says_why_nothing_is_sent(run: Run) -> None:
+    result = explain(run, "--parameter", f"DefaultResidency={EU}")
+    assert result.stdout.splitlines()[-1].startswith("chat_completions with m: refused, 421 misdirected_region: ")
+
+
+def test_explain_tells_as_json(run: Run) -> None:
+    result = explain(run, "--json", "--region", US)
+    assert "stack parameters weren't looked at" in result.stderr
+    found = json.loads(result.stdout)
+    assert (found["first"], found["refusal"], found["home"]) == (0, None, US)
+    assert found["considered"] == [
+        {
+            "upstream": "default",
+            "model": "",
+            "regions": [US],
+            "host": "api.openai.com",
+            "basis": "declared",
+            "verdict": "eligible",
+        }
+    ]
+
+
+def test_operations_are_those_of_providers() -> None:
+    assert set(OPERATIONS.values()) == {
+        provider.CHAT_COMPLETIONS,
+        provider.RESPONSES,
+        provider.EMBEDDINGS,
+        provider.MESSAGES,
+        provider.COUNT_TOKENS,
+    }
+
+
+POLICY: Final = """
+version: 1
+residency:
+  zones: {eu: [eu-central-1, eu-west-1], us: [us-east-1]}
+  default: eu
+  endpoints: {eu-central-1: https://abc.execute-api.eu-central-1.amazonaws.com/prod}
+upstreams:
+  openai-eu: {provider: openai, base_url: https://eu.api.openai.com/v1, region: eu-west-1, secret: openai-eu}
+  bedrock-us: {provider: bedrock, region: us-east-1}
+models:
+  m:
+    max_output_tokens: 100
+    targets: [{upstream: openai-eu, model: gpt-4o}, {upstream: bedrock-us, model: "anthropic.claude-x-v1:0"}]
+tenants:
+  acme: {residency: us}
+"""
+ALLOWED: Final = ("--parameter", "AllowedRegions=us-east-1,eu-central-1,eu-west-1")
+
+
+@pytest.fixture
+def applied(run: Run) -> Run:
+    assert run("policy", "apply", "policy.yaml", text=POLICY).exit_code == 0
+    return run
+
+
+def test_explain_goes_by_the_applied_policy(applied: Run) -> None:
+    result = explain(applied, *ALLOWED)
+    lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    assert lines == [
+        "tenant acme: residency us-east-1 (policy version 1)",
+        "this stack: in us-east-1, allows eu-central-1, eu-west-1, us-east-1",
+        "UPSTREAM MODEL REGIONS HOST BASIS VERDICT",
+        "openai-eu gpt-4o eu-west-1 eu.api.openai.com declared no: outside of the tenant's residency",
+        "-> bedrock-us anthropic.claude-x-v1:0 us-east-1 bedrock-runtime.us-east-1.amazonaws.com proved may be used",
+        "chat_completions with m: goes to bedrock-us first",
+    ]
+
+
+def test_explain_names_where_to_go_instead(applied: Run) -> None:
+    result = applied("residency", "explain", "--tenant", "other", "--model", "m", *ALLOWED)
+    assert "421 misdirected_region" in result.stdout
+    assert "eu-central-1 at https://abc.execute-api.eu-central-1.amazonaws.com/prod" in result.stdout
+
+
+def test_explain_says_what_a_route_cannot_be_asked(applied: Run) -> None:
+    result = explain(applied, *ALLOWED, "--operation", "embeddings")
+    assert "no: the upstream doesn't serve this route" in result.stdout
+    assert "refused, " in result.stdout
