@@ -12,6 +12,7 @@ import click
 from sallyport_cli.caller import caller_name
 from sallyport_cli.policy.differences import ip_differences, policy_differences
 from sallyport_cli.policy.documents import Document, PolicyFileError
+from sallyport_cli.policy.inference_profiles import profile_resolver
 from sallyport_cli.policy.ip_rules import IpRules
 from sallyport_cli.policy.operating import (
     RefusedError,
@@ -67,7 +68,7 @@ def validate(*, files: Sequence[str], local: bool) -> None:
 @on_target
 def diff(*, file: str, exit_code: bool, target: Target) -> None:
     """Show what applying FILE would change."""
-    document = read_policy_file(file, local=target.is_local)
+    document = read_policy_file(file, local=target.is_local, resolve=profile_resolver(target))
     with policy_table(target) as table:
         applied = table.current()
         source = Source() if applied is None else applied.source
@@ -91,7 +92,7 @@ def diff(*, file: str, exit_code: bool, target: Target) -> None:
 @on_target
 def apply(*, file: str, note: str, drop_ip_entries: bool, target: Target) -> None:
     """Put FILE in force. What `sallyport ip` added stays."""
-    document = read_policy_file(file, local=target.is_local)
+    document = read_policy_file(file, local=target.is_local, resolve=profile_resolver(target))
     with policy_table(target) as table:
         _show(table.apply(document, by=caller_name(target), note=note, drop_ip_entries=drop_ip_entries))
 

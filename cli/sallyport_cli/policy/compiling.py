@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sallyport.access.networks import NetworkSet
-from sallyport.policy.effective import FORMAT, LIMITS_FORMAT
+from sallyport.policy.effective import FORMAT, LIMITS_FORMAT, SOVEREIGNTY_FORMAT
 from sallyport.policy.router_rules import rule_as_json
 from sallyport.policy.rules import IssuerRules
 from sallyport_cli.policy.documents import Document
 from sallyport_cli.policy.ip_rules import NO_IP_RULES, IpRules
-from sallyport_cli.policy.limits import Limit, Model, TenantLimit, rules_of
+from sallyport_cli.policy.limits import Limit, TenantLimit, rules_of
 from sallyport_cli.policy.model import Access, Identity, Issuer, Residency, Tenant, Zones, regions_of
+from sallyport_cli.policy.models import Model, price_json
+from sallyport_cli.policy.targets import Regions
 
 _WELL_KNOWN = "/.well-known/openid-configuration"
 
@@ -36,7 +38,11 @@ def canonical(value: Any) -> str:
 
 def _format(sections: Mapping[str, Any]) -> int:
     """Give the oldest format that says all of it, so that functions of before take what they can read whole."""
-    has_own = any("limits" in tenant for tenant in sections.get("tenants", {}).values())
+    tenants, models = sections.get("tenants", {}).values(), sections.get("models", {}).values()
+    has_places = "upstreams" in sections or "apps" in sections or "endpoints" in sections.get("residency", {})
+    if has_places or any("targets" in model for model in models) or any("allow_global" in tenant for tenant in tenants):
+        return SOVEREIGNTY_FORMAT
+    has_own = any("limits" in tenant for tenant in tenants)
     return LIMITS_FORMAT if has_own or "limits" in sections or "models" in sections else FORMAT
 
 
@@ -52,8 +58,12 @@ def _sections(document: Document) -> dict[str, Any]:
         sections["residency"] = _residency(policy.residency)
     if policy.limits is not None:
         sections["limits"] = list(_limits(policy.limits).values())
+    if policy.upstreams is not None:
+        sections["upstreams"] = {name: upstream.as_json() for name, upstream in policy.upstreams.items()}
     if policy.models is not None:
-        sections["models"] = {name: _model(model) for name, model in policy.models.items()}
+        sections["models"] = {name: _model(name, model, document.regions) for name, model in policy.models.items()}
+    if policy.apps is not None:
+        sections["apps"] = {name: app.as_json() for name, app in policy.apps.items()}
     if policy.tenants is not None:
         sections["tenants"] = {name: _tenant(tenant, zones) for name, tenant in policy.tenants.items()}
     return sections
@@ -116,6 +126,8 @@ def _residency(residency: Residency) -> dict[str, Any]:
     compiled: dict[str, Any] = {"zones": dict(residency.zones)}
     if residency.default is not None:
         compiled["default"] = regions_of(residency.default, residency.zones)
+    if residency.endpoints:
+        compiled["endpoints"] = dict(residency.endpoints)
     return compiled
 
 
@@ -124,13 +136,17 @@ def _limits(limits: Sequence[Limit | TenantLimit]) -> dict[str, dict[str, Any] |
     return {name: None if rule is None else rule_as_json(rule) for name, rule in rules_of(limits).items()}
 
 
-def _model(model: Model) -> dict[str, Any]:
-    rules = model.as_rules()
-    return {**rules._asdict(), "price": None if rules.price is None else rules.price._asdict()}
+def _model(name: str, model: Model, regions: Regions) -> dict[str, Any]:
+    """Give the fields of `ModelRules`; without targets as functions of before read it."""
+    places = [("models", name, "targets", place) for place in range(len(model.targets))]
+    targets = [target.as_json(regions[path]) for path, target in zip(places, model.targets, strict=True)]
+    own = {"targets": targets} if targets else {}
+    return own | {"max_output_tokens": model.max_output_tokens, "price": price_json(model.price)}
 
 
 def _tenant(tenant: Tenant, zones: Zones) -> dict[str, Any]:
-    own = {"limits": _limits(tenant.limits)} if tenant.limits else {}
+    own: dict[str, Any] = {"limits": _limits(tenant.limits)} if tenant.limits else {}
+    own |= {"allow_global": True} if tenant.allow_global else {}
     return own | {
         "residency": None if tenant.residency is None else regions_of(tenant.residency, zones),
         "models": tenant.models,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from itertools import zip_longest
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -53,6 +54,9 @@ def _compare_entries(old: Sequence[Any], new: Sequence[Any], path: Path) -> Iter
         yield from _compare_mappings(_limits_in_words(old), _limits_in_words(new), path)
     elif _are_issuers(old) or _are_issuers(new):
         yield from _compare_issuers(old, new, path)
+    elif _are_sections(old) or _are_sections(new):
+        for place, (before, after) in enumerate(zip_longest(old, new)):
+            yield from _compare(before, after, (*path, place))
     else:
         yield from _compare_lists(old, new, path)
 
@@ -99,9 +103,9 @@ def _whole(sign: str, value: Any, path: Path) -> Iterator[str]:
             yield from _whole(sign, below, (*path, name))
     elif _are_limits(value):
         yield from _compare_mappings(*_as_sides(sign, _limits_in_words(value)), path)
-    elif _are_issuers(value):
-        for place, issuer in enumerate(value):
-            yield from _whole(sign, issuer, (*path, place))
+    elif _are_sections(value):
+        for place, section in enumerate(value):
+            yield from _whole(sign, section, (*path, place))
     elif isinstance(value, Sequence) and not isinstance(value, str) and value:
         yield from (f"{sign} {field_name(path)}: {item}" for item in value)
     else:
@@ -114,6 +118,11 @@ def _fields(model: BaseModel) -> dict[str, Any]:
 
 def _are_issuers(value: Any) -> bool:
     return isinstance(value, Sequence) and bool(value) and isinstance(value[0], Issuer)
+
+
+def _are_sections(value: Any) -> bool:
+    """Say whether it is a list of which each place means something, such as targets in their order."""
+    return isinstance(value, Sequence) and bool(value) and isinstance(value[0], BaseModel)
 
 
 def _are_limits(value: Any) -> bool:

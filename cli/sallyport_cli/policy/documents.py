@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
 
+from sallyport_cli.policy.bedrock_models import Resolver
 from sallyport_cli.policy.field_types import Surroundings
 from sallyport_cli.policy.limit_checks import limit_warnings
 from sallyport_cli.policy.model import Identity, Policy
 from sallyport_cli.policy.problems import Problem, field_name, in_lines, read_problems
+from sallyport_cli.policy.residency_warnings import residency_warnings
 from sallyport_cli.policy.schema import policy_schema
+from sallyport_cli.policy.targets import Regions, regions_of_targets
+from sallyport_cli.policy.upstream_checks import upstream_warnings
 from sallyport_cli.policy.yaml_reading import Lines, Parsed, Path, YamlError, parse_yaml
 
 
@@ -26,27 +30,44 @@ class PolicyFileError(Exception):
 
 @dataclass(frozen=True)
 class Document:
-    """A sound document. `text` is what it was read from; `warnings` are lines like those of `PolicyFileError`."""
+    """A sound document. `text` is what it was read from; `warnings` are lines like those of `PolicyFileError`.
+
+    `regions` are those of its targets; without them, as one is that was taken before, it can't be compiled.
+    """
 
     name: str
     text: str
     policy: Policy
     lines: Lines
     warnings: tuple[str, ...] = ()
+    regions: Regions = field(default_factory=dict)
 
 
-def read_document(text: str, name: str, *, local: bool) -> Document:
+def read_document(
+    text: str, name: str, *, local: bool, resolve: Resolver | None = None, was_taken: bool = False
+) -> Document:
     """Read and check a document in YAML or JSON. `name` stands in messages; `local` takes http to this machine.
 
-    Raises `PolicyFileError`.
+    `resolve` asks AWS where inference profiles process; None: there is none to ask. Of a document that `was_taken`
+    before, nobody is asked again. Raises `PolicyFileError`.
     """
     try:
         parsed = parse_yaml(text)
     except YamlError as error:
         raise PolicyFileError(name, [Problem(error.line, "", error.reason)]) from None
     policy = _check(parsed, name, Surroundings(local, _zones(parsed.values)))
-    warnings = [problem.located(name) for problem in _warnings(policy, parsed.lines)]
-    return Document(name, text, policy, parsed.lines, tuple(warnings))
+    regions = {} if was_taken else _regions(policy, parsed.lines, name, resolve)
+    warnings = [problem.located(name) for problem in _warnings(policy, regions, parsed.lines)]
+    return Document(name, text, policy, parsed.lines, tuple(warnings), regions)
+
+
+def _regions(policy: Policy, lines: Lines, name: str, resolve: Resolver | None) -> Regions:
+    regions, problems = regions_of_targets(policy, resolve)
+    if problems:
+        raise PolicyFileError(
+            name, [Problem(lines.of_value(path), field_name(path), reason) for path, reason in problems]
+        )
+    return regions
 
 
 def _check(parsed: Parsed, name: str, surroundings: Surroundings) -> Policy:
@@ -90,7 +111,7 @@ def _zones(values: dict[str, Any]) -> frozenset[str]:
     return frozenset(zones) if isinstance(zones, dict) else frozenset()
 
 
-def _warnings(policy: Policy, lines: Lines) -> Iterator[Problem]:
+def _warnings(policy: Policy, regions: Regions, lines: Lines) -> Iterator[Problem]:
     if policy.identity is not None:
         yield from _unbound_issuers(policy.identity, lines)
     access = policy.access
@@ -98,7 +119,8 @@ def _warnings(policy: Policy, lines: Lines) -> Iterator[Problem]:
         effect = "everyone is refused" if access.countries.allow else "nobody is refused by it"
         reason = f"warning: without trusted_proxies and origin_secret no country is known, so {effect}"
         yield Problem(lines.of_key(("access", "countries")), "access.countries", reason)
-    for path, reason in limit_warnings(policy):
+    found = (*limit_warnings(policy), *upstream_warnings(policy), *residency_warnings(policy, regions))
+    for path, reason in found:
         yield Problem(lines.of_value(path), field_name(path), reason)
 
 

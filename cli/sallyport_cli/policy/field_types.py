@@ -13,7 +13,7 @@ from sallyport.access.networks import parse_network
 from sallyport.identity.api_keys import MAX_MODELS_LENGTH
 from sallyport.identity.principal import is_tenant, parse_regions
 from sallyport.policy.rules import HMAC_ALGORITHMS, SCOPES, SIGNING_ALGORITHMS
-from sallyport.policy.urls import check_url
+from sallyport.policy.urls import check_upstream_url, check_url
 from sallyport_cli.policy.countries import COUNTRIES, check_country
 
 FORM_VERSION: Final = 1
@@ -40,12 +40,13 @@ class Surroundings:
     zones: frozenset[str] = field(default_factory=frozenset)
 
 
-def _surroundings(info: ValidationInfo) -> Surroundings:
+def surroundings(info: ValidationInfo) -> Surroundings:
+    """Give what values are judged by; where nobody told, the strictest."""
     return info.context if isinstance(info.context, Surroundings) else Surroundings()
 
 
-def _matching(pattern: str, reason: str) -> Callable[[str], str]:
-    """A check that never repeats the value, because a secret may stand where its name should."""
+def matching(pattern: str, reason: str) -> Callable[[str], str]:
+    """Give a check that never repeats the value, because a secret may stand where its name should."""
 
     def check(text: str) -> str:
         if re.fullmatch(pattern, text) is None:
@@ -56,11 +57,17 @@ def _matching(pattern: str, reason: str) -> Callable[[str], str]:
 
 
 def _secret_name(text: str) -> str:
+    return check_secret_name(text, "identity")
+
+
+def check_secret_name(text: str, folder: str) -> str:
     """Refuse a secret in the place of its name, which isn't kept secret: it is stored, shown and logged."""
-    name = _matching(_SECRET, "is the name of a secret: 1 to 100 letters, digits and _+=.@-")(text)
+    name = matching(_SECRET, "is the name of a secret: 1 to 100 letters, digits and _+=.@-")(text)
     is_hex = len(name) >= _MANY_HEX_DIGITS and re.fullmatch("[0-9A-Fa-f]+", name) is not None
     if is_hex or (len(name) > _LONG_WITHOUT_SIGNS and not set("-_./") & set(name)):
-        raise ValueError("looks like a secret itself; here stands its name in Secrets Manager, after <stack>/identity/")
+        raise ValueError(
+            f"looks like a secret itself; here stands its name in Secrets Manager, after <stack>/{folder}/"
+        )
     return name
 
 
@@ -71,8 +78,12 @@ def _is_region(text: str) -> bool:
         return False
 
 
+def _endpoint(text: str, info: ValidationInfo) -> str:
+    return check_upstream_url(text, local=surroundings(info).local, private=True)
+
+
 def _url(text: str, info: ValidationInfo) -> str:
-    return check_url(text, loopback_http=_surroundings(info).local)
+    return check_url(text, loopback_http=surroundings(info).local)
 
 
 def _network(text: str) -> str:
@@ -95,7 +106,7 @@ def _version(number: int) -> int:
 def _zone(text: str) -> str:
     if _is_region(text):
         raise ValueError("has the name of a region; a zone needs a name of its own")
-    return _matching(_ZONE, "a zone is 1 to 64 letters, digits, dots, dashes and underscores")(text)
+    return matching(_ZONE, "a zone is 1 to 64 letters, digits, dots, dashes and underscores")(text)
 
 
 def _region(text: str) -> str:
@@ -105,7 +116,7 @@ def _region(text: str) -> str:
 
 
 def _residency(names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-    zones = _surroundings(info).zones
+    zones = surroundings(info).zones
     for name in names:
         if name not in zones and not _is_region(name):
             known = ", ".join(sorted(zones)) or "none"
@@ -167,6 +178,7 @@ _IS_LIST: Final = Field(strict=False)
 
 Version = Annotated[int, AfterValidator(_version), _schema(const=FORM_VERSION)]
 Url = Annotated[str, AfterValidator(_url), _schema(type="string", pattern="^https?://")]
+EndpointUrl = Annotated[str, AfterValidator(_endpoint), _schema(type="string", pattern="^https?://")]
 Network = Annotated[str, AfterValidator(_network), _schema(type="string", pattern="^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$")]
 Networks = Annotated[tuple[Network, ...], _IS_LIST]
 TenantNetworks = Annotated[tuple[Network, ...], _IS_LIST, Field(max_length=MAX_TENANT_NETWORKS)]
@@ -190,11 +202,11 @@ Claims = Annotated[
 ]  # fmt: skip
 Algorithm = Annotated[str, AfterValidator(_algorithm), _schema(enum=list(ALGORITHMS))]
 Algorithms = Annotated[tuple[Algorithm, ...], _IS_LIST, Field(min_length=1)]
-Audience = Annotated[str, AfterValidator(_matching("(?s:.{1,1024})", "must be 1 to 1,024 characters"))]
+Audience = Annotated[str, AfterValidator(matching("(?s:.{1,1024})", "must be 1 to 1,024 characters"))]
 Audiences = Annotated[tuple[Audience, ...], _IS_LIST, Field(min_length=1)]
 Model = Annotated[
     str,
-    AfterValidator(_matching(_MODEL, "a model's name is letters, digits and ._:/@-, and begins with no sign")),
+    AfterValidator(matching(_MODEL, "a model's name is letters, digits and ._:/@-, and begins with no sign")),
     _schema(type="string", pattern=_MODEL),
 ]
 Models = Annotated[tuple[Model, ...], _IS_LIST, AfterValidator(_models)]
@@ -207,7 +219,7 @@ SecretName = Annotated[
 ]
 TokenType = Annotated[
     str,
-    AfterValidator(_matching(_TOKEN_TYPE, "must be what a token's `typ` says, such as at+jwt")),
+    AfterValidator(matching(_TOKEN_TYPE, "must be what a token's `typ` says, such as at+jwt")),
     _schema(type="string", pattern=_TOKEN_TYPE),
 ]
-ScopePrefix = Annotated[str, AfterValidator(_matching(r"[!-~]{1,128}", "must be 1 to 128 characters without spaces"))]
+ScopePrefix = Annotated[str, AfterValidator(matching(r"[!-~]{1,128}", "must be 1 to 128 characters without spaces"))]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sallyport.policy.limit_parameters import LimitSettings, parameter_rules
 from sallyport.policy.limit_rules import EVERYTHING, MAX_KEY_RULES, MAX_RULES_PER_SCOPE, LimitRule, rule_name
 from sallyport_cli.policy.limit_sizes import MAX_ITEM_BYTES, item_bytes
-from sallyport_cli.policy.limits import CAPPED_UNITS, Limit, TenantLimit
+from sallyport_cli.policy.limits import CAPPED_UNITS, ROUTES_WITHOUT_ANSWER, Limit, TenantLimit
 from sallyport_cli.policy.yaml_reading import Path
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def limit_warnings(policy: Policy) -> Problems:
     """Tell what is likely meant otherwise: nothing of it is refused."""
     yield from _replaced_by_keys(policy)
     rules = [placed.rule for placed in _all_rules(policy)]
-    capped = any(rule.unit in CAPPED_UNITS and rule.match.routes != ("embeddings",) for rule in rules)
+    capped = any(rule.unit in CAPPED_UNITS and _have_answers(rule.match.routes) for rule in rules)
     endless = [name for name, model in (policy.models or {}).items() if _is_endless(model)] if capped else []
     if endless:
         reason = f"warning: without max_output_tokens the stack's MaxOutputTokens is reserved: {_listed(endless)}"
@@ -62,6 +62,10 @@ def limit_warnings(policy: Policy) -> Problems:
         unknown = [model for model in tenant.models or () if policy.models is not None and model not in policy.models]
         if unknown:
             yield ("tenants", name, "models"), f"warning: not in models, so nobody is offered it: {_listed(unknown)}"
+
+
+def _have_answers(routes: Sequence[str]) -> bool:
+    return not routes or not ROUTES_WITHOUT_ANSWER.issuperset(routes)
 
 
 def _replaced_by_keys(policy: Policy) -> Problems:
@@ -127,7 +131,9 @@ def _lifting_nothing(policy: Policy, path: Path, limits: Sequence[TenantLimit]) 
 
 def _unknown_names(policy: Policy, path: Path, limit: Limit | TenantLimit) -> Problems:
     match = limit.match
-    yield from _unknown((*path, "match", "models"), match.models, policy.models, "models")
+    apps = [f"app:{name}" for name in policy.apps or ()]
+    models = None if policy.models is None else {*policy.models, *apps}
+    yield from _unknown((*path, "match", "models"), match.models, models, "models")
     yield from _unknown((*path, "match", "tenants"), getattr(match, "tenants", ()), policy.tenants, "tenants")
 
 

@@ -1,4 +1,4 @@
-"""The document's limits and models: what each may say, and the rule that a limit is."""
+"""The document's limits: what each may say, and the rule that one is."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from sallyport.policy.limit_rules import (
     UNITS,
     LimitMatch,
     LimitRule,
-    ModelRules,
-    Price,
     Window,
     parse_window,
     rule_name,
@@ -23,15 +21,18 @@ from sallyport_cli.policy.problems import at
 from sallyport_cli.policy.sections import Section
 from sallyport_cli.policy.yaml_reading import Path
 
-MAX_OUTPUT_TOKENS: Final = 10_000_000
 CAPPED_UNITS: Final = ("tokens", "output_tokens", "usd")
 """Units of which the answer's length is a part."""
+UNCOUNTED_ROUTES: Final = frozenset({"count_tokens", "apps"})
+"""Routes of which requests alone are counted."""
+ROUTES_WITHOUT_ANSWER: Final = UNCOUNTED_ROUTES | {"embeddings"}
+"""Routes whose answers aren't made of tokens."""
 
 
 class TenantMatch(Section):
     """Which of a tenant's requests a limit counts."""
 
-    routes: kinds.Routes = Field(default=(), description="chat_completions, embeddings. Empty: both.")
+    routes: kinds.Routes = Field(default=(), description="Such as chat_completions. Empty: all.")
     models: kinds.ModelNames = Field(default=(), description="Models. Empty: all.")
     scopes: kinds.CallerScopes = Field(default=(), description="Credentials that have one of these scopes. Empty: all.")
 
@@ -125,34 +126,6 @@ class TenantLimit(Section):
         return Limit.model_construct(**{**fields, "match": match})
 
 
-class ModelPrice(Section):
-    """US dollars per million tokens, with at most six decimals."""
-
-    input: kinds.PricePerMillion = Field(description="Of the prompt.")
-    output: kinds.PricePerMillion = Field(description="Of the answer; 0 of a model for embeddings.")
-    cached_input: kinds.PricePerMillion | None = Field(
-        default=None, description="Of what the upstream had in its cache. Default: as input."
-    )
-
-    def as_price(self) -> Price:
-        """Give the price in picodollars per token."""
-        cached = self.input if self.cached_input is None else self.cached_input
-        return Price(*(kinds.picodollars(part) for part in (self.input, self.output, cached)))
-
-
-class Model(Section):
-    """One model on offer."""
-
-    max_output_tokens: int | None = Field(
-        default=None, ge=1, le=MAX_OUTPUT_TOKENS, description="Reserved for an answer of unsaid length."
-    )
-    price: ModelPrice | None = Field(default=None, description="US dollars per million tokens.")
-
-    def as_rules(self) -> ModelRules:
-        """Give what the routers go by."""
-        return ModelRules(self.max_output_tokens, None if self.price is None else self.price.as_price())
-
-
 def rules_of(limits: Sequence[Limit | TenantLimit]) -> dict[str, LimitRule | None]:
     """Give the rules by name, None for one that is lifted."""
     return {limit.rule_name: limit.as_rule() for limit in limits}
@@ -172,15 +145,19 @@ def _problems(limit: Limit) -> Iterator[tuple[Path, str]]:
         yield ("name",), "is one that a key's own limit may have, and that would stand in the place of this one"
     if limit.enforce_cap and limit.unit not in CAPPED_UNITS:
         yield ("enforce_cap",), f"goes with {', '.join(CAPPED_UNITS)} alone"
-    if set(limit.match.routes) == {"embeddings"}:
-        yield from _vain_on_embeddings(limit)
+    if limit.match.routes:
+        yield from _vain(limit, set(limit.match.routes))
 
 
-def _vain_on_embeddings(limit: Limit) -> Iterator[tuple[Path, str]]:
-    if limit.unit == "output_tokens":
-        yield ("match", "routes"), "embeddings alone have no output_tokens, so nothing would be limited"
-    elif limit.enforce_cap:
-        yield ("enforce_cap",), "does nothing for embeddings alone, which have no answer to cap"
+def _vain(limit: Limit, routes: set[str]) -> Iterator[tuple[Path, str]]:
+    """Tell of limits on routes that have nothing of what is counted or capped."""
+    named = " and ".join(sorted(routes))
+    if routes <= UNCOUNTED_ROUTES and limit.unit not in {"requests", "concurrent"}:
+        yield ("match", "routes"), f"{named} alone have no {limit.unit}, so nothing would be limited"
+    elif routes <= ROUTES_WITHOUT_ANSWER and limit.unit == "output_tokens":
+        yield ("match", "routes"), f"{named} alone have no output_tokens, so nothing would be limited"
+    elif routes <= ROUTES_WITHOUT_ANSWER and limit.enforce_cap:
+        yield ("enforce_cap",), f"does nothing for {named} alone, which have no answer to cap"
 
 
 def _is_of_a_key(name: str) -> bool:

@@ -15,6 +15,7 @@ from sallyport.policy.effective import merge
 from sallyport.policy.limit_rules import RouterRules
 from sallyport.policy.router_rules import merge_router
 from sallyport.policy.rules import AccessRules, DoorRules
+from sallyport.policy.upstream_rules import DEFAULT_UPSTREAM, UpstreamRules
 
 _NO_PARAMETERS: Final = DoorRules(
     version=0,
@@ -26,7 +27,11 @@ _NO_PARAMETERS: Final = DoorRules(
     default_residency=(),
     tenants={},
 )
-_NO_LIMITS: Final = RouterRules(version=0, limits=(), tenant_limits={}, models=None)
+_STACKS_UPSTREAM: Final = UpstreamRules(DEFAULT_UPSTREAM, "openai", "https://api.openai.com/v1", "us-east-1")
+"""Stands for the upstream of whichever stack parameters there are."""
+_NO_LIMITS: Final = RouterRules(
+    version=0, limits=(), tenant_limits={}, models=None, upstreams={DEFAULT_UPSTREAM: _STACKS_UPSTREAM}
+)
 
 
 class _NoKeys:

@@ -12,15 +12,22 @@ from sallyport.identity.api_keys import MAX_RESIDENCY_LENGTH
 from sallyport.policy.rules import HMAC_ALGORITHMS, MAX_LEEWAY_S
 from sallyport_cli.policy import field_types as kinds
 from sallyport_cli.policy.limit_checks import limit_problems
-from sallyport_cli.policy.limits import Limit, Model, TenantLimit
+from sallyport_cli.policy.limits import Limit, TenantLimit
+from sallyport_cli.policy.models import Model
 from sallyport_cli.policy.problems import at
 from sallyport_cli.policy.sections import Section
+from sallyport_cli.policy.upstream_checks import upstream_problems
+from sallyport_cli.policy.upstream_types import AppName, UpstreamName
+from sallyport_cli.policy.upstreams import App, Upstream
 from sallyport_cli.policy.yaml_reading import Path
 
 MAX_ISSUERS: Final = 20
 MAX_TENANTS: Final = 10_000
 MAX_ZONES: Final = 100
 MAX_MODELS_ON_OFFER: Final = 1000
+MAX_UPSTREAMS: Final = 64
+"""As many as a function keeps connections and credentials of."""
+MAX_APPS: Final = 200
 
 
 type Zones = Mapping[str, Sequence[str]]
@@ -154,12 +161,18 @@ class Residency(Section):
 
     zones: dict[kinds.ZoneName, kinds.Regions] = Field(default={}, max_length=MAX_ZONES, description="Zones, by name.")
     default: kinds.Residency | None = Field(default=None, description="A zone or regions, where nothing else is said.")
+    endpoints: dict[kinds.Region, kinds.EndpointUrl] = Field(
+        default={},
+        max_length=MAX_ZONES,
+        description="This gateway's URLs in other regions, for callers that belong there.",
+    )
 
 
 class Tenant(Section):
     """What is in force for one tenant."""
 
     residency: kinds.Residency | None = Field(default=None, description="A zone or regions, instead of the default.")
+    allow_global: bool = Field(default=False, description="Whether targets that may process anywhere are for it too.")
     models: kinds.Models | None = Field(default=None, description="The models it may use. Without it: every one.")
     allow: kinds.TenantNetworks = Field(default=(), description="Networks it may call from. Empty: all.")
     deny: kinds.TenantNetworks = Field(default=(), description="Networks it may not call from.")
@@ -179,8 +192,15 @@ class Policy(Section):
     limits: Annotated[tuple[Limit, ...], Field(strict=False)] | None = Field(
         default=None, description="How much. Where this section is, it replaces the stack parameters' limits."
     )
+    upstreams: dict[UpstreamName, Upstream] | None = Field(
+        default=None, min_length=1, max_length=MAX_UPSTREAMS,
+        description="Where requests may go, by name. Where this section is, it replaces the stack's upstream.",
+    )  # fmt: skip
     models: dict[kinds.Model, Model] | None = Field(
         default=None, min_length=1, max_length=MAX_MODELS_ON_OFFER, description="The models on offer, by name."
+    )
+    apps: dict[AppName, App] | None = Field(
+        default=None, min_length=1, max_length=MAX_APPS, description="Your own applications under /apps/, by name."
     )
     tenants: dict[kinds.TenantName, Tenant] | None = Field(
         default=None, max_length=MAX_TENANTS, description="What is in force for each tenant, by name."
@@ -188,10 +208,15 @@ class Policy(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        problems = [*self._residency_problems(), *limit_problems(self)]
+        problems = [*self._residency_problems(), *limit_problems(self), *upstream_problems(self)]
         if problems:
             raise at(*problems)
         return self
+
+    def resolved_residency(self, names: Sequence[str] | None) -> frozenset[str]:
+        """Give the regions of a residency, None: the default one's. Empty where the document has no default."""
+        residency = self.residency or Residency()
+        return frozenset(regions_of(names or residency.default or (), residency.zones))
 
     def _residency_problems(self) -> list[tuple[Path, str]]:
         """Refuse residencies that wouldn't fit into what the first door tells the second."""

@@ -11,6 +11,7 @@ from typing import IO, Any, Final
 
 import click
 
+from sallyport_cli.policy.bedrock_models import Resolver
 from sallyport_cli.policy.documents import Document, PolicyFileError, read_document
 from sallyport_cli.policy.effects import GlobalLists, warnings_of
 from sallyport_cli.policy.stored import MAX_NOTE_CHARS, Source
@@ -67,11 +68,15 @@ def policy_table(target: Target) -> Iterator[PolicyTable]:
         raise click.ClickException(f"this version of sallyport refuses the document in force:\n{error}") from None
 
 
-def read_policy_file(path: str, *, local: bool) -> Document:
-    """Read and check a file, `-` for stdin; its warnings go to stderr. Raises `RefusedError`."""
+def read_policy_file(path: str, *, local: bool, resolve: Resolver | None = None) -> Document:
+    """Read and check a file, `-` for stdin; its warnings go to stderr. Raises `RefusedError`.
+
+    `resolve` asks AWS where inference profiles process.
+    """
     try:
         content = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
-        document = read_document(content.decode("utf-8"), "<stdin>" if path == "-" else path, local=local)
+        name = "<stdin>" if path == "-" else path
+        document = read_document(content.decode("utf-8"), name, local=local, resolve=resolve)
     except OSError as error:
         raise RefusedError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -95,7 +100,7 @@ def read_stored(source: Source) -> Document | None:
 @functools.lru_cache(maxsize=2)
 def _read_again(text: str, name: str) -> Document:
     """A document of 100,000 networks takes a second to read, and several questions are asked of the one in force."""
-    return read_document(text, name, local=True)
+    return read_document(text, name, local=True, was_taken=True)
 
 
 def show_differences(lines: Sequence[str]) -> None:

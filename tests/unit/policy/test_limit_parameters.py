@@ -9,6 +9,9 @@ from sallyport.policy.parameters import ConfigurationError, read_router_settings
 ENVIRON = {
     "SALLYPORT_CONFIG_TABLE": "config",
     "SALLYPORT_COUNTERS_TABLE": "counters",
+    "SALLYPORT_ANCHORS_TABLE": "anchors",
+    "SALLYPORT_ALLOWED_REGIONS": "us-east-1",
+    "SALLYPORT_SECRET_PREFIX": "sallyport/upstreams/",
     "SALLYPORT_UPSTREAM_BASE_URL": "https://api.openai.com/v1",
     "SALLYPORT_UPSTREAM_REGION": "us-east-1",
     "SALLYPORT_UPSTREAM_CONNECT_TIMEOUT_S": "5",

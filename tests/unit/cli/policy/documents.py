@@ -35,6 +35,18 @@ access:
 residency:
   zones: {eu: [eu-central-1, eu-west-1]}
   default: eu
+  endpoints: {us-east-1: "https://abc.execute-api.us-east-1.amazonaws.com/prod"}
+upstreams:
+  openai-eu:
+    provider: openai
+    base_url: https://eu.api.openai.com/v1
+    region: eu-west-1
+    secret: openai-eu
+    credential_header: api-key
+    store: true
+    hosted_tools: [web_search]
+  bedrock-fra: {provider: bedrock, region: eu-central-1}
+  my-app-eu: {provider: app, base_url: "https://app.internal.example/base/", region: eu-west-1, secret: my-app}
 limits:
   - {scope: ip, unit: requests, limit: 120, window: 1m}
   - {scope: tenant, unit: concurrent, limit: 10}
@@ -47,10 +59,21 @@ limits:
     on_store_failure: allow
     enforce_cap: true
 models:
-  gpt-4o: {max_output_tokens: 16384, price: {input: 2.5, output: "10", cached_input: 1.25}}
-  text-embedding-3-small: {price: {input: 0.02, output: 0}}
+  gpt-4o:
+    max_output_tokens: 16384
+    price: {input: 2.5, output: "10", cached_input: 1.25}
+    targets:
+      - {upstream: openai-eu}
+      - upstream: bedrock-fra
+        model: eu.anthropic.claude-x-v1:0
+        regions: [eu-central-1, eu-west-1]
+        price: {input: 3, output: 15}
+  text-embedding-3-small: {price: {input: 0.02, output: 0}, targets: [{upstream: openai-eu}]}
+apps:
+  summarizer: {upstream: my-app-eu, tenants: [acme], request_headers: [x-custom], answer_headers: [x-other]}
 tenants:
   acme:
+    allow_global: true
     limits:
       - {name: budget, limit: none}
       - {scope: ip, unit: requests, limit: 5, window: 60s}

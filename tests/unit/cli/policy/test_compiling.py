@@ -20,10 +20,16 @@ from sallyport.policy.limit_rules import (
 from sallyport.policy.limit_texts import parse_limits
 from sallyport.policy.router_rules import merge_router
 from sallyport.policy.rules import SCOPES, AccessRules, DoorRules
+from sallyport.policy.upstream_rules import AppRules, Target, UpstreamRules
 from sallyport_cli.policy.compiling import compile_policy, with_ip_rules
 from sallyport_cli.policy.ip_rules import IpEntry, IpRules
 from tests.unit.cli.policy.documents import EVERY_KEY, flow, read, with_issuer
 
+BEDROCK_URL = "https://bedrock-runtime.eu-central-1.amazonaws.com"
+OPENAI = Target("openai-eu", "", ("eu-west-1",))
+BEDROCK = Target(
+    "bedrock-fra", "eu.anthropic.claude-x-v1:0", ("eu-central-1", "eu-west-1"), Price(3_000_000, 15_000_000, 3_000_000)
+)
 DEFAULTS = DoorRules(0, True, (), ("embeddings",), AccessRules(), {}, ("us-east-1",), {})
 NO_LIMITS = RouterRules(0, (), {}, None)
 LONGEST_LIMITS = parse_limits(",".join(f"input_tokens=1000000000000000/{2_678_300 + n}s" for n in range(10)))
@@ -70,15 +76,40 @@ def test_the_routers_read_limits_and_models() -> None:
     assert budget == LimitRule("budget", ("tenant", "model"), "usd", 500_250_000_000, month, match, "allow", True)
     assert rules.tenant_limits == {"acme": {"budget": None, "ip-requests-1m": per_ip._replace(limit=5)}}
     assert rules.models == {
-        "gpt-4o": ModelRules(16_384, Price(2_500_000, 10_000_000, 1_250_000)),
-        "text-embedding-3-small": ModelRules(None, Price(20_000, 0, 20_000)),
+        "gpt-4o": ModelRules(16_384, Price(2_500_000, 10_000_000, 1_250_000), (OPENAI, BEDROCK)),
+        "text-embedding-3-small": ModelRules(None, Price(20_000, 0, 20_000), (OPENAI,)),
     }
+
+
+def test_the_routers_read_where_requests_may_go() -> None:
+    parameters = NO_LIMITS._replace(secret_prefix="gate/upstreams/", allowed_regions=frozenset({"eu-west-1"}))
+    rules = merge_router(parameters, json.loads(compile_policy(read(EVERY_KEY))), 7)
+    assert rules.upstreams == {
+        "openai-eu": UpstreamRules(
+            "openai-eu", "openai", "https://eu.api.openai.com/v1", "eu-west-1", "gate/upstreams/openai-eu", "api-key",
+            store=True, hosted_tools=("web_search",),
+        ),
+        "bedrock-fra": UpstreamRules("bedrock-fra", "bedrock", BEDROCK_URL, "eu-central-1", is_proved=True),
+        "my-app-eu": UpstreamRules(
+            "my-app-eu", "app", "https://app.internal.example/base", "eu-west-1", "gate/upstreams/my-app"
+        ),
+    }  # fmt: skip
+    assert rules.apps == {"summarizer": AppRules("my-app-eu", ("acme",), ("x-custom",), ("x-other",))}
+    assert rules.endpoints == {"us-east-1": "https://abc.execute-api.us-east-1.amazonaws.com/prod"}
+    assert rules.global_tenants == {"acme"}
+    assert rules.allowed_regions == parameters.allowed_regions
 
 
 @pytest.mark.parametrize(
     ("text", "form"),
     [
         ("tenants: {a: {limits: []}}", 1),
+        ("residency: {endpoints: {}}", 1),
+        ("tenants: {a: {allow_global: false}}", 1),
+        ("tenants: {a: {allow_global: true}}", 3),
+        ("residency: {endpoints: {us-east-1: https://us.example.com}}", 3),
+        ("models: {m: {targets: []}}", 2),
+        ("models: {m: {targets: [{upstream: default}]}}", 3),
         ("limits: []", 2),
         ("models: {m: {}}", 2),
         ("tenants: {a: {limits: [{scope: key, unit: requests, limit: 1, window: 1m}]}}", 2),

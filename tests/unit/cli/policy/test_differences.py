@@ -104,3 +104,33 @@ def test_against_nothing_all_that_is_said_is_new() -> None:
 def test_entries_of_the_ip_command() -> None:
     old, new = IpRules(deny=(IpEntry("192.0.2.1"),)), IpRules(allow=(IpEntry("192.0.2.2"),))
     assert ip_differences(old, new) == ["+ ip.allow: 192.0.2.2", "- ip.deny: 192.0.2.1"]
+
+
+TARGETS = """\
+version: 1
+upstreams:
+  one: {{provider: openai, base_url: "https://api.openai.com/v1", region: {region}, secret: one}}
+  two: {{provider: bedrock, region: eu-west-1}}
+models:
+  m: {{targets: [{targets}]}}
+"""
+
+
+def test_the_order_of_targets_means_something() -> None:
+    one, two = "{upstream: one}", "{upstream: two, model: amazon.a}"
+    before = TARGETS.format(region="us-east-1", targets=f"{one}, {two}")
+    assert changes(before, before) == []
+    assert changes(before, TARGETS.format(region="us-east-1", targets=f"{two}, {one}")) == [
+        "~ models.m.targets[0].upstream: one -> two",
+        "+ models.m.targets[0].model: amazon.a",
+        "~ models.m.targets[1].upstream: two -> one",
+        "- models.m.targets[1].model: amazon.a",
+    ]
+    assert changes(before, TARGETS.format(region="us-west-2", targets=two)) == [
+        "~ upstreams.one.region: us-east-1 -> us-west-2",
+        "~ models.m.targets[0].upstream: one -> two",
+        "+ models.m.targets[0].model: amazon.a",
+        "- models.m.targets[1]",
+        "- models.m.targets[1].upstream: two",
+        "- models.m.targets[1].model: amazon.a",
+    ]

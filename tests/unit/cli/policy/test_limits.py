@@ -77,6 +77,14 @@ def own(fields: str, more: str = "") -> str:
             "scope: key, unit: tokens, limit: 1, window: 1m, match: {routes: [embeddings]}, enforce_cap: true",
             "enforce_cap: does nothing for embeddings alone",
         ),
+        (
+            "scope: key, unit: tokens, limit: 1, window: 1m, match: {routes: [count_tokens, apps]}",
+            "match.routes: apps and count_tokens alone have no tokens, so nothing would be limited",
+        ),
+        (
+            "scope: key, unit: tokens, limit: 1, window: 1m, match: {routes: [embeddings, apps]}, enforce_cap: true",
+            "enforce_cap: does nothing for apps and embeddings alone",
+        ),
     ],
 )
 def test_a_mistake_in_a_limit_is_told(fields: str, told: str) -> None:
@@ -290,3 +298,17 @@ def test_a_limit_is_named_after_what_it_counts() -> None:
     [rule] = rules("limits: [{scope: [model, tenant], unit: tokens, limit: 1, window: 60s}]").limits
     assert isinstance(rule, LimitRule)
     assert rule.name == rule_name(rule.scope, rule.unit, rule.window) == "tenant+model-tokens-1m"
+
+
+def test_an_app_is_a_model_of_its_own() -> None:
+    text = """\
+upstreams:
+  up: {provider: bedrock, region: eu-west-1}
+  mine: {provider: app, base_url: "https://a.internal", region: eu-west-1, secret: mine}
+models: {amazon.a: {targets: [{upstream: up}]}}
+apps: {a: {upstream: mine}}
+limits: [{scope: key, unit: requests, limit: 1, window: 1m, match: {routes: apps, models: [NAMES]}}]
+"""
+    assert rules(text.replace("NAMES", "amazon.a, 'app:a'")).limits[0].match.models == ("amazon.a", "app:a")
+    [problem] = problems(f"version: 1\n{text.replace('NAMES', 'app:b')}")
+    assert "limits[0].match.models: not in models: app:b" in problem
