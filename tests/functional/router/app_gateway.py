@@ -47,8 +47,11 @@ class App:
             self.received.append(request)
             if self.silent:
                 return peer.wait_closed()
+            if request.method == "HEAD":
+                peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\netag: 1\r\n\r\n")
+                continue
             if self.chunks is None:
-                peer.answer(self.status, b"" if request.method == "HEAD" else self.body, **self.headers)
+                peer.answer(self.status, self.body, **self.headers)
                 continue
             peer.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-type: text/event-stream\r\n\r\n")
             for chunk in self.chunks:
