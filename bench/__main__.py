@@ -4,10 +4,10 @@ import argparse
 import platform
 import sys
 
-from bench import authorizer, cold_start, estimate, limits, request
+from bench import authorizer, cold_start, estimate, limits, request, routing
 from bench.stage import Stage, UnfitMachineError
 
-STAGED = {"cold-start": cold_start.run, "request": request.run, "authorizer": authorizer.run}
+STAGED = {"cold-start": cold_start.run, "request": request.run, "authorizer": authorizer.run, "routing": routing.run}
 """Groups that measure the functions as shipped."""
 UNSTAGED = {"limits": limits.run, "estimate": estimate.run}
 GROUPS = (*STAGED, *UNSTAGED)

@@ -10,7 +10,7 @@ from sallyport.errors import ModelNotAllowedError, ModelNotFoundError, Sallyport
 from sallyport.policy.limit_rules import RouterRules
 from sallyport.policy.rules import DoorRules, TenantRules
 from sallyport.policy.upstream_rules import UpstreamRules
-from sallyport.providers.provider import CHAT_COMPLETIONS, COUNT_TOKENS, EMBEDDINGS, MESSAGES, RESPONSES
+from sallyport.providers.provider import CHAT_COMPLETIONS, COUNT_TOKENS, EMBEDDINGS, MESSAGES, RESPONSES, serves
 from sallyport.routing.residency import Caller, Considered, check_home, consider, eligible, targets_of
 
 OPERATIONS: Final[Mapping[str, str]] = {
@@ -21,12 +21,6 @@ OPERATIONS: Final[Mapping[str, str]] = {
     "count-tokens": COUNT_TOKENS,
 }
 """What a route asks of an upstream, as the option names it."""
-SERVED: Final[Mapping[str, frozenset[str]]] = {
-    "openai": frozenset({CHAT_COMPLETIONS, RESPONSES, EMBEDDINGS}),
-    "anthropic": frozenset({CHAT_COMPLETIONS, MESSAGES, COUNT_TOKENS}),
-    "bedrock": frozenset({CHAT_COMPLETIONS, MESSAGES}),
-}
-"""What each provider can be asked, as the provider modules say themselves."""
 
 
 @dataclass(frozen=True)
@@ -76,4 +70,4 @@ def _refused(found: Prospect, status: int, code: str, reason: str) -> Prospect:
 
 
 def _serves(operation: str) -> Callable[[UpstreamRules], bool]:
-    return lambda upstream: operation in SERVED.get(upstream.provider, frozenset())
+    return lambda upstream: serves(upstream.provider, operation)

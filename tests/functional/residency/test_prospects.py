@@ -9,11 +9,8 @@ from sallyport.policy.limit_rules import ModelRules, RouterRules
 from sallyport.policy.rules import AccessRules, DoorRules, TenantRules
 from sallyport.policy.upstream_rules import Target, UpstreamRules
 from sallyport.providers import provider
-from sallyport.providers.anthropic import AnthropicProvider
-from sallyport.providers.bedrock import BedrockProvider
-from sallyport.providers.openai import OpenAiProvider
 from sallyport_cli.residency.in_force import rules_of
-from sallyport_cli.residency.prospects import OPERATIONS, SERVED, Prospect, Question, prospect
+from sallyport_cli.residency.prospects import OPERATIONS, Prospect, Question, prospect
 from tests.functional.residency.conftest import Run
 
 EU, US = "eu-central-1", "us-east-1"
@@ -77,19 +74,6 @@ def test_an_operation_that_no_target_serves_is_a_refusal() -> None:
     found = explained(TenantRules(), operation="messages")
     assert [one.verdict for one in found.considered] == ["outside_residency", "operation_unsupported"]
     assert found.first is None
-
-
-@pytest.mark.parametrize(
-    ("name", "upstream"),
-    [
-        ("openai", OpenAiProvider(UPSTREAMS["openai-eu"])),
-        ("anthropic", AnthropicProvider(UPSTREAMS["claude"])),
-        ("bedrock", BedrockProvider(UPSTREAMS["claude"], lambda request: request)),
-    ],
-    ids=["openai", "anthropic", "bedrock"],
-)
-def test_what_upstreams_serve_is_what_their_providers_say(name: str, upstream: provider.Provider) -> None:
-    assert {operation for operation in OPERATIONS.values() if upstream.serves(operation)} == SERVED[name]
 
 
 def test_parameters_make_the_rules_that_the_functions_make_of_them() -> None:

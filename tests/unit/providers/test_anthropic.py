@@ -24,14 +24,14 @@ from sallyport.providers.anthropic_answer import MAX_ANSWER_BYTES
 from sallyport.providers.provider import (
     CHAT_COMPLETIONS,
     COUNT_TOKENS,
-    EMBEDDINGS,
     MESSAGES,
-    RESPONSES,
+    SERVED,
     Call,
     Provider,
 )
 from sallyport.providers.transport import UpstreamRequest
 from sallyport.providers.usage import ReportedUsage
+from tests.support.operations import ANY_BODY, EVERY, is_made
 
 RULES = UpstreamRules("claude", "anthropic", "https://api.anthropic.com", "us-east-1")
 TURNS = [{"role": "user", "content": "Hello"}]
@@ -82,9 +82,9 @@ def sent(asked: Call, **rules: Any) -> UpstreamRequest:
 
 def test_provider_is_one() -> None:
     anthropic: Provider = provider()
-    assert [anthropic.serves(name) for name in (CHAT_COMPLETIONS, MESSAGES, COUNT_TOKENS)] == [True] * 3
-    assert not anthropic.serves(EMBEDDINGS)
-    assert not anthropic.serves(RESPONSES)
+    asked = call()
+    made = {name for name in EVERY if is_made(anthropic, asked._replace(operation=name, body=ANY_BODY))}
+    assert made == SERVED["anthropic"]
 
 
 @pytest.mark.parametrize(

@@ -22,10 +22,11 @@ from sallyport.errors import (
 from sallyport.providers.anthropic_usage import AnthropicBodyUsage, AnthropicStreamUsage
 from sallyport.providers.aws_event_stream import CONTENT_TYPE
 from sallyport.providers.bedrock import BedrockProvider
-from sallyport.providers.provider import Call, Provider
+from sallyport.providers.provider import SERVED, Call, Provider
 from sallyport.providers.transport import UpstreamRequest
 from sallyport.providers.usage import BodyUsage, StreamUsage
 from tests.support.bedrock import RULES, FakeResponse, chat, messages, provider
+from tests.support.operations import ANY_BODY, EVERY, is_made
 
 TOOLS = [{"type": "function", "function": {"name": "look"}}]
 HELLO = {"role": "user", "content": [{"text": "hello there"}]}
@@ -37,8 +38,8 @@ def sent(call: Call, **rules: Any) -> Any:
 
 def test_bedrock_is_a_provider_of_chats_and_messages() -> None:
     asked: Provider = provider()
-    served = ("chat_completions", "messages", "responses", "embeddings", "count_tokens", "apps")
-    assert [name for name in served if asked.serves(name)] == ["chat_completions", "messages"]
+    made = {name for name in EVERY if is_made(asked, chat()._replace(operation=name, body=ANY_BODY))}
+    assert made == SERVED["bedrock"]
 
 
 @pytest.mark.parametrize(

@@ -161,13 +161,20 @@ def test_no_other_target_is_begun_in_the_last_second() -> None:
     assert tried.next(A, FAILED, 0.9) is None
 
 
-@pytest.mark.parametrize(
-    "failure", [Failure(OTHER), Failure(SILENT), Failure("unheard of"), Failure(SERVER_ERROR, may_retry=False)]
-)
+@pytest.mark.parametrize("failure", [Failure(OTHER), Failure(SILENT), Failure("unheard of")])
 def test_what_may_not_be_repeated_is_not_put_to_anyone(failure: Failure) -> None:
     tried = attempts(A, B)
     tried.first()
     assert tried.next(A, failure, PLENTY_S) is None
+
+
+def test_a_target_that_wants_no_second_try_gets_none_but_another_does() -> None:
+    tried = attempts(A, B, retries=5)
+    tried.first()
+    step = tried.next(A, Failure(SERVER_ERROR, may_retry=False), PLENTY_S)
+    assert step is not None
+    assert step.target == B
+    assert tried.next(B, Failure(SERVER_ERROR, may_retry=False), PLENTY_S) is None
 
 
 @pytest.mark.parametrize(

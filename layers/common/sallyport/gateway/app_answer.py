@@ -2,13 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 
-from sallyport.errors import DeadlineExceededError, InternalError, SallyportError, UpstreamInvalidResponseError
+from sallyport.errors import SallyportError, UpstreamInvalidResponseError
 from sallyport.gateway.app_headers import returned_headers
-from sallyport.gateway.error_shapes import error_body, problem_shape
 from sallyport.gateway.event_stream import whole_events
 from sallyport.gateway.record import RequestRecord
 from sallyport.providers.transport import UpstreamResponse
-from sallyport.runtime.errors import DeadlineExceeded
 
 MAX_STATUS = 599
 """RFC 9110, section 15: API Gateway takes no other."""
@@ -68,13 +66,3 @@ class AppAnswer:
             return iter(())
         chunks = self._response.chunks()
         return whole_events(chunks) if is_event_stream(self._response) else chunks
-
-
-def problem_event(error: BaseException) -> bytes:
-    """Give an error in mid-stream as an SSE event with a problem (RFC 9457)."""
-    known: SallyportError = InternalError("The stream broke off.")
-    if isinstance(error, SallyportError):
-        known = error
-    elif isinstance(error, DeadlineExceeded):
-        known = DeadlineExceededError("The gateway's time for this request is used up.")
-    return b"event: error\ndata: " + error_body(known, problem_shape) + b"\n\n"

@@ -8,36 +8,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sallyport.errors import (
-    DeadlineExceededError,
     InsufficientScopeError,
-    InternalError,
     NotFoundError,
     SallyportError,
-    ServiceUnavailableError,
     UpstreamNotConnectedError,
     UpstreamUnreachableError,
 )
-from sallyport.gateway.answers import streamed_error
-from sallyport.gateway.app_answer import AppAnswer, answer_headers, check_answer, is_event_stream, problem_event
+from sallyport.gateway.app_answer import AppAnswer, answer_headers, check_answer, is_event_stream
 from sallyport.gateway.app_requests import Query, app_request, read_query
-from sallyport.gateway.decisions import Decisions, Subject, Trail
-from sallyport.gateway.error_shapes import problem_shape
+from sallyport.gateway.decisions import Subject, Trail
+from sallyport.gateway.error_shapes import problem_event, problem_shape
+from sallyport.gateway.exchange import Exchange
 from sallyport.gateway.metering import Asked, Meter, Metering
-from sallyport.gateway.record import RequestRecord
-from sallyport.gateway.request import Request, read_principal, read_request
+from sallyport.gateway.request import Request, read_request
 from sallyport.gateway.signed_identity import Signing, signed
-from sallyport.policy.current import PolicyUnavailableError
 from sallyport.policy.upstream_rules import AppRules, Target, UpstreamRules
 from sallyport.providers.usage import NoUsage, ReportedUsage
-from sallyport.routing.residency import Caller, check_home, consider, eligible
-from sallyport.runtime.context import AFTER_RESPONSE_RESERVE_S
+from sallyport.routing.residency import Caller, consider, eligible
 from sallyport.runtime.streaming import StreamedResponse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sallyport.gateway.deadline import Deadline
-    from sallyport.gateway.provider_route import Policy, StreamedContext
+    from sallyport.gateway.exchange import Policy, StreamedContext
     from sallyport.gateway.upstreams import Upstream, Upstreams
     from sallyport.identity.principal import Principal
     from sallyport.observability.log import Logger
@@ -47,12 +41,6 @@ if TYPE_CHECKING:
 ROUTE = "apps"
 SCOPE = "apps"
 PROVIDER = "app"
-
-SETTLING_RESERVE_S = 0.2
-"""Kept back of the time after a response: the runtime asks for its next event before Lambda ends it."""
-
-REFRESH_S = 3.0
-"""With less time left the policy isn't looked at after a response: it would seem unreadable."""
 
 
 class Rooms(NamedTuple):
@@ -93,64 +81,22 @@ class AppRoute:
 
     def __call__(self, event: Mapping[str, Any], context: StreamedContext) -> StreamedResponse:
         """Answer one proxy event."""
-        request_id = str((event.get("requestContext") or {}).get("requestId", ""))
-        return _Exchange(self._rooms, request_id, context).answer(event)
+        return _Exchange(self._rooms, event, context).answer()
 
 
-class _Exchange:
-    """One request and its answer. It lives until the answer is over, so it keeps nothing of the request's body."""
-
-    def __init__(self, rooms: Rooms, request_id: str, context: StreamedContext) -> None:
+class _Exchange(Exchange):
+    def __init__(self, rooms: Rooms, event: Mapping[str, Any], context: StreamedContext) -> None:
+        super().__init__(ROUTE, problem_shape, rooms, event, context)
         self._rooms = rooms
-        self._context = context
-        self._headers = {"x-request-id": request_id, "x-sallyport-region": rooms.home_region}
-        self._record = RequestRecord(rooms.logger, request_id, ROUTE)
-        self._decisions = Decisions(rooms.trail, request_id, ROUTE, rooms.home_region)
-        self._meter: Meter | None = None
-        rooms.deadline.begin(self._whole_s(), AFTER_RESPONSE_RESERVE_S)
-        context.after_response(self._finish)
 
-    def answer(self, event: Mapping[str, Any]) -> StreamedResponse:
-        try:
-            sending = self._check(read_request(event), read_query(event))
-            self._headers |= sending.meter.admit()
-            return self._forward(sending)
-        except SallyportError as error:
-            return self._refuse(error)
-        except Exception as error:  # noqa: BLE001 - the last resort: an answer in the route's shape, the log knows more
-            self._record.note_failure(error)
-            return self._refuse(InternalError("The gateway failed; the request id finds the reason in its log."))
-
-    def _finish(self) -> None:
-        """Settle, write the outcome, and look for a newer policy; the log line comes first."""
-        rooms = self._rooms
-        rooms.deadline.begin(self._whole_s(), SETTLING_RESERVE_S)
-        try:
-            if self._meter is not None:
-                self._record.note(**self._meter.close())
-        except Exception as error:  # noqa: BLE001 - what went wrong in reckoning must not leave the charge unsettled
-            self._record.note_failure(error)
-        self._record.emit()
-        self._decisions.end(**self._record.outcome())
-        if self._meter is not None:
-            self._meter.settle()
-        rooms.trail.anchor_if_due()
-        if rooms.deadline.left_s() > REFRESH_S:
-            rooms.policy.refresh_early()
-
-    def _refuse(self, error: SallyportError) -> StreamedResponse:
-        self._record.note_error(error)
-        refusal = streamed_error(error, problem_shape, self._headers)
-        self._record.bytes_out = sum(map(len, refusal.body))
-        return refusal
+    def _serve(self, event: Mapping[str, Any]) -> StreamedResponse:
+        sending = self._check(read_request(event), read_query(event))
+        self._headers |= sending.meter.admit()
+        return self._forward(sending)
 
     def _check(self, request: Request, query: Query) -> _Sending:
         """All that may refuse without a charge."""
-        principal = read_principal(request)
-        rules = self._rules()
-        caller = Caller(principal.tenant, principal.residency)
-        check_home(caller, self._rooms.home_region, rules.endpoints)  # before anything of it is looked at, or noted
-        self._record.note_principal(principal)
+        principal, rules, caller = self._enter(request)
         if SCOPE not in principal.scopes:
             raise InsufficientScopeError(f"This credential lacks the scope {SCOPE!r}.")
         name, app = _app(request, rules, principal)
@@ -178,12 +124,6 @@ class _Exchange:
     def _asked(self, request: Request, principal: Principal, name: str) -> Asked:
         body = {"model": f"app:{name}"}
         return Asked(request.id, ROUTE, request.path, principal, request.source_ip, body, self._whole_s())
-
-    def _rules(self) -> RouterRules:
-        try:
-            return self._rooms.policy.get()
-        except PolicyUnavailableError:
-            raise ServiceUnavailableError("The gateway's policy can't be read at the moment.") from None
 
     def _forward(self, sending: _Sending) -> StreamedResponse:
         sending.meter.forward()
@@ -222,16 +162,6 @@ class _Exchange:
             raise
         self._record.note(upstream_status=response.status)
         return response
-
-    def _check_time(self) -> None:
-        if self._remaining_s() <= 0:
-            raise DeadlineExceededError("The gateway's time for this request is used up.")
-
-    def _remaining_s(self) -> float:
-        return self._whole_s() - AFTER_RESPONSE_RESERVE_S
-
-    def _whole_s(self) -> float:
-        return self._context.get_remaining_time_in_millis() / 1000
 
 
 def _app(request: Request, rules: RouterRules, principal: Principal) -> tuple[str, AppRules]:

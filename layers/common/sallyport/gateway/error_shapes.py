@@ -87,6 +87,11 @@ def responses_error_event(error: BaseException) -> bytes:
     return b"event: error\ndata: " + json.dumps(event).encode() + b"\n\n"
 
 
+def problem_event(error: BaseException) -> bytes:
+    """Give an error in mid-stream as an event with a problem (RFC 9457)."""
+    return b"event: error\ndata: " + error_body(_known(error), problem_shape) + b"\n\n"
+
+
 def _known(error: BaseException) -> SallyportError:
     if isinstance(error, SallyportError):
         return error

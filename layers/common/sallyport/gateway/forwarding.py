@@ -196,14 +196,14 @@ class Forwarding:
         """Wait, if need be, and have the next target's request ready; one that can't take it is passed over."""
         journey, target = self._journey, self._sending.target
         while (step := self._attempts.next(target, failure, journey.remaining_s())) is not None:
-            if step.wait_s > 0:
-                journey.sleep(step.wait_s)
             target = step.target
             try:
                 self._sending = self._prepare(target)
             except RequestError:
                 failure = Failure(UNFIT)
                 continue
+            if step.wait_s > 0:
+                journey.sleep(step.wait_s)
             return True
         return False
 

@@ -1,69 +1,39 @@
 """A route to an upstream: permissions, parse, verify, residency, limits, then forward and stream."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from sallyport.errors import (
-    DeadlineExceededError,
     InsufficientScopeError,
-    InternalError,
     ModelNotAllowedError,
     ModelNotFoundError,
     SallyportError,
     ServiceUnavailableError,
     UnsupportedFieldError,
 )
-from sallyport.gateway.answers import streamed_error
 from sallyport.gateway.calls import Ask, call_for
 from sallyport.gateway.deadline import Deadline
-from sallyport.gateway.decisions import Decisions, Subject, Trail
+from sallyport.gateway.decisions import Subject, Trail
+from sallyport.gateway.exchange import Exchange, Policy, StreamedContext
 from sallyport.gateway.forwarding import Answer, Forwarding, Journey, Sending, first_sending, prepared
 from sallyport.gateway.metering import Asked, Meter, Metering
 from sallyport.gateway.operations import Operation
-from sallyport.gateway.record import RequestRecord, loggable_model
-from sallyport.gateway.request import Request, check_json_body, read_principal, read_request
+from sallyport.gateway.record import loggable_model
+from sallyport.gateway.request import Request, check_json_body, read_request
 from sallyport.gateway.upstreams import Upstreams
 from sallyport.identity.principal import Principal
 from sallyport.observability.log import Logger
-from sallyport.policy.current import PolicyUnavailableError
 from sallyport.policy.limit_rules import ModelRules, RouterRules
 from sallyport.policy.upstream_rules import Target, UpstreamRules
 from sallyport.providers.openai_responses import response_id
-from sallyport.providers.provider import RESPONSES
+from sallyport.providers.provider import RESPONSES, serves
 from sallyport.routing.attempts import Attempts
 from sallyport.routing.breaker import Breakers
-from sallyport.routing.residency import Caller, check_home, consider, eligible, targets_of
+from sallyport.routing.residency import Caller, consider, eligible, targets_of
 from sallyport.routing.stored_responses import Owner, ResponseStore, StoreUnavailableError, check_ownership
-from sallyport.runtime.context import AFTER_RESPONSE_RESERVE_S
 from sallyport.runtime.streaming import StreamedResponse
 from sallyport.verification.schema import RequestSchema
 from sallyport.verification.strict_json import parse_strict
-
-SETTLING_RESERVE_S = 0.2
-"""Kept back of the time after a response: the runtime asks for its next event before Lambda ends it."""
-
-REFRESH_S = 3.0
-"""With less time left the policy isn't looked at after a response: it would seem unreadable."""
-
-
-class StreamedContext(Protocol):
-    """The streaming runtime's context, as far as a route uses it."""
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Give the milliseconds until Lambda ends the invocation."""
-
-    def after_response(self, task: Callable[[], None]) -> None:
-        """Have a task run once the response has been sent."""
-
-
-class Policy(Protocol):
-    """The policy in force; `policy.current.CurrentPolicy` is one."""
-
-    def get(self) -> RouterRules:
-        """Give what a route goes by. Raises `PolicyUnavailableError`."""
-
-    def refresh_early(self) -> None:
-        """Look for a newer one while nobody waits."""
 
 
 class Pace(NamedTuple):
@@ -114,66 +84,23 @@ class ProviderRoute:
 
     def __call__(self, event: Mapping[str, Any], context: StreamedContext) -> StreamedResponse:
         """Answer one proxy event."""
-        request_id = str((event.get("requestContext") or {}).get("requestId", ""))
-        exchange = _Exchange(self._operation, self._rooms, request_id, context)
-        return exchange.answer(event)
+        return _Exchange(self._operation, self._rooms, event, context).answer()
 
 
-class _Exchange:
-    """One request and its answer. It lives until the answer is over, so it keeps nothing of the request's body."""
-
-    def __init__(self, operation: Operation, rooms: Rooms, request_id: str, context: StreamedContext) -> None:
+class _Exchange(Exchange):
+    def __init__(self, operation: Operation, rooms: Rooms, event: Mapping[str, Any], context: StreamedContext) -> None:
+        super().__init__(operation.name, operation.shape, rooms, event, context)
         self._operation = operation
         self._rooms = rooms
-        self._context = context
-        self._headers = {"x-request-id": request_id, "x-sallyport-region": rooms.home_region}
-        self._record = RequestRecord(rooms.logger, request_id, operation.name)
-        self._decisions = Decisions(rooms.trail, request_id, operation.name, rooms.home_region)
-        self._meter: Meter | None = None
-        rooms.deadline.begin(self._whole_s(), AFTER_RESPONSE_RESERVE_S)
-        context.after_response(self._finish)
 
-    def answer(self, event: Mapping[str, Any]) -> StreamedResponse:
-        try:
-            checked = self._check(read_request(event))
-            self._headers |= checked.meter.admit()
-            return self._forward(checked)
-        except SallyportError as error:
-            return self._refuse(error)
-        except Exception as error:  # noqa: BLE001 - the last resort: an answer in the route's shape, the log knows more
-            self._record.note_failure(error)
-            return self._refuse(InternalError("The gateway failed; the request id finds the reason in its log."))
-
-    def _finish(self) -> None:
-        """Settle what the request used, however it ended, and look for a newer policy; the log line comes first."""
-        rooms = self._rooms
-        rooms.deadline.begin(self._whole_s(), SETTLING_RESERVE_S)
-        try:
-            if self._meter is not None:
-                self._record.note(**self._meter.close())
-        except Exception as error:  # noqa: BLE001 - what went wrong in reckoning must not leave the charge unsettled
-            self._record.note_failure(error)
-        self._record.emit()
-        self._decisions.end(**self._record.outcome())
-        if self._meter is not None:
-            self._meter.settle()
-        rooms.trail.anchor_if_due()
-        if rooms.deadline.left_s() > REFRESH_S:
-            rooms.policy.refresh_early()
-
-    def _refuse(self, error: SallyportError) -> StreamedResponse:
-        self._record.note_error(error)
-        refusal = streamed_error(error, self._operation.shape, self._headers)
-        self._record.bytes_out = sum(map(len, refusal.body))
-        return refusal
+    def _serve(self, event: Mapping[str, Any]) -> StreamedResponse:
+        checked = self._check(read_request(event))
+        self._headers |= checked.meter.admit()
+        return self._forward(checked)
 
     def _check(self, request: Request) -> _Checked:
         """All that may refuse without a charge."""
-        principal = read_principal(request)
-        rules = self._rules()
-        caller = Caller(principal.tenant, principal.residency)
-        check_home(caller, self._rooms.home_region, rules.endpoints)  # before anything of it is looked at, or noted
-        self._record.note_principal(principal)
+        principal, rules, caller = self._enter(request)
         if self._operation.scope not in principal.scopes:
             raise InsufficientScopeError(f"This credential lacks the scope {self._operation.scope!r}.")
         check_json_body(request)
@@ -216,8 +143,7 @@ class _Exchange:
         return keeping
 
     def _serves(self, upstream: UpstreamRules) -> bool:
-        provider = self._rooms.upstreams.get(upstream).provider
-        return provider is not None and provider.serves(self._operation.name)
+        return serves(upstream.provider, self._operation.name)
 
     def _prepare_by(self, ask: Ask, rules: RouterRules, model: ModelRules) -> Callable[[Target], Sending]:
         def prepare(target: Target) -> Sending:
@@ -244,12 +170,6 @@ class _Exchange:
         return Asked(
             request.id, self._operation.name, request.path, principal, request.source_ip, body, self._whole_s()
         )
-
-    def _rules(self) -> RouterRules:
-        try:
-            return self._rooms.policy.get()
-        except PolicyUnavailableError:
-            raise ServiceUnavailableError("The gateway's policy can't be read at the moment.") from None
 
     def _forward(self, checked: _Checked) -> StreamedResponse:
         self._check_time()
@@ -281,16 +201,6 @@ class _Exchange:
             stored.write(identifier, Owner(tenant, sending.target.id))
         except StoreUnavailableError as error:
             self._rooms.logger.warning("a stored response has no owner, so nobody can go on from it", reason=str(error))
-
-    def _check_time(self) -> None:
-        if self._remaining_s() <= 0:
-            raise DeadlineExceededError("The gateway's time for this request is used up.")
-
-    def _remaining_s(self) -> float:
-        return self._whole_s() - AFTER_RESPONSE_RESERVE_S
-
-    def _whole_s(self) -> float:
-        return self._context.get_remaining_time_in_millis() / 1000
 
 
 def _check_model(model: str, rules: RouterRules, principal: Principal) -> ModelRules:

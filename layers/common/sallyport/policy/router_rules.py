@@ -141,9 +141,9 @@ def _named(name: str, rule: LimitRule) -> LimitRule:
 
 
 def _model(name: str, raw: Mapping[str, Any], upstreams: Mapping[str, UpstreamRules]) -> ModelRules:
-    """Read a model; documents from before there were any have no targets."""
+    """Read a model. Documents from before there were any have no targets; who knows no upstreams asks for none."""
     price, cap = raw["price"], raw["max_output_tokens"]
     if cap is not None and not _is_count(cap):
         raise ValueError("a model is broken")
-    targets = read_targets(raw.get("targets", []), name, upstreams)
+    targets = read_targets(raw.get("targets", []), name, upstreams) if upstreams else ()
     return ModelRules(cap, None if price is None else read_price(price), targets)

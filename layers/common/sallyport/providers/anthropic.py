@@ -52,10 +52,6 @@ class AnthropicProvider:
         self._credential_header = rules.credential_header or CREDENTIAL_HEADERS["anthropic"]
         self._now = now
 
-    def serves(self, operation: str) -> bool:
-        """Say whether Anthropic's API has the operation, or a counterpart."""
-        return operation in _PATHS
-
     def request(self, call: Call) -> UpstreamRequest:
         """Give the upstream's request. A body of Anthropic's own API that nothing is changed of keeps its bytes.
 

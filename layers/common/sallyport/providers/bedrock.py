@@ -55,10 +55,6 @@ class BedrockProvider:
         self._sign = sign
         self._now = now
 
-    def serves(self, operation: str) -> bool:
-        """Say whether Bedrock has an API for a route's operation: chats, and Anthropic's messages."""
-        return (operation, False) in _ACTIONS
-
     def request(self, call: Call) -> UpstreamRequest:
         """Give the request, not signed yet. Raises `UnsupportedFieldError`, and `RequestError` as the protocol says."""
         target = self._base_path + model_path(call.model, _ACTIONS[call.operation, call.stream])

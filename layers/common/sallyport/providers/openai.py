@@ -49,10 +49,6 @@ class OpenAiProvider:
         self._base_path = url.path.rstrip("/")
         self._credential_header = rules.credential_header or CREDENTIAL_HEADERS["openai"]
 
-    def serves(self, operation: str) -> bool:
-        """Say whether OpenAI's API has the operation."""
-        return operation in _PATHS
-
     def request(self, call: Call) -> UpstreamRequest:
         """Give the upstream's request. A body that nothing is changed of keeps its bytes.
 

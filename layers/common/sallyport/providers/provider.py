@@ -12,6 +12,18 @@ EMBEDDINGS = "embeddings"
 MESSAGES = "messages"
 COUNT_TOKENS = "count_tokens"
 
+SERVED: Mapping[str, frozenset[str]] = {
+    "openai": frozenset({CHAT_COMPLETIONS, RESPONSES, EMBEDDINGS}),
+    "anthropic": frozenset({CHAT_COMPLETIONS, MESSAGES, COUNT_TOKENS}),
+    "bedrock": frozenset({CHAT_COMPLETIONS, MESSAGES}),
+}
+"""Which operations can be put to each provider: it makes a request of these, and of no other."""
+
+
+def serves(provider: str, operation: str) -> bool:
+    """Say whether an operation can be put to a provider."""
+    return operation in SERVED.get(provider, ())
+
 
 class Call(NamedTuple):
     """One request to one target, checked against its route's schema.
@@ -48,9 +60,6 @@ class UsageReader(Protocol):
 
 class Provider(Protocol):
     """Speaks one upstream's API on behalf of the routes' APIs."""
-
-    def serves(self, operation: str) -> bool:
-        """Say whether a route's operation can be put to this provider."""
 
     def request(self, call: Call) -> UpstreamRequest:
         """Give the upstream's request, without its credential.

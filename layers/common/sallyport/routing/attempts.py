@@ -39,8 +39,8 @@ _NUMBER = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
 class Failure(NamedTuple):
     """How an attempt failed. `kind`: one of the six above.
 
-    After `SILENT` and `OTHER` nothing is tried. `UNFIT`: the request can't be put to this target, and nothing was sent there.
-    `retry_after_s`: what the upstream said. `may_retry`: nothing has reached the client, and nobody said not to.
+    After `SILENT` and `OTHER` nothing is tried. `UNFIT`: the request can't be put to this target, and nothing was sent
+    there. `retry_after_s`: what the upstream said. `may_retry` false: it said not to try it again.
     """
 
     kind: str
@@ -95,7 +95,7 @@ class Attempts:
         `left_s` is what is left of the request's time. Untried targets come first.
         """
         self._note(target, failure)
-        if failure.kind not in _GOES_ON or not failure.may_retry or self._made >= self._most:
+        if failure.kind not in _GOES_ON or self._made >= self._most:
             return None
         for place in sorted(self._closed_places(), key=self._turn):
             wait_s = self._wait_s(place)
@@ -109,8 +109,9 @@ class Attempts:
 
     def _note(self, target: Target, failure: Failure) -> None:
         target_id = self._id(target)
-        if failure.kind == UNFIT:
+        if failure.kind == UNFIT or not failure.may_retry:
             self._unfit |= {place for place, each in enumerate(self._targets) if each == target}
+        if failure.kind == UNFIT:
             self._made -= 1
         if failure.kind in _OF_TARGET:
             self._breakers.failed(target_id)

@@ -6,7 +6,14 @@ from collections.abc import Callable
 from sallyport.adapters.aws_client import DYNAMODB
 from sallyport.gateway.app_route import AppRoute, Rooms
 from sallyport.gateway.assembly.audit_trail import make_trail
-from sallyport.gateway.assembly.environment import Environ, make_aws_client, make_logger
+from sallyport.gateway.assembly.environment import (
+    COUNTERS_TIMEOUT_S,
+    COUNTERS_TOTAL_S,
+    INIT_S,
+    Environ,
+    make_aws_client,
+    make_logger,
+)
 from sallyport.gateway.assembly.metering import make_metering
 from sallyport.gateway.assembly.router_policy import router_policy
 from sallyport.gateway.assembly.upstreams import make_upstreams
@@ -14,13 +21,6 @@ from sallyport.gateway.deadline import Deadline
 from sallyport.policy.limit_parameters import parameter_rules
 from sallyport.policy.limit_rules import RouterRules
 from sallyport.policy.parameters import AppSettings, read_app_settings
-
-INIT_S = 8.0
-"""For reading the policy at the start: Lambda ends an init phase after ten seconds."""
-COUNTERS_TIMEOUT_S = 1.0
-"""For one try of a write: a caller waits for it."""
-COUNTERS_TOTAL_S = 2.0
-"""With the second try."""
 
 
 def app_route(now: Callable[[], float] = time.time) -> Callable[[Environ], AppRoute]:

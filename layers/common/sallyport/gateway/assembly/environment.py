@@ -8,6 +8,13 @@ from sallyport.policy.parameters import ConfigurationError
 
 type Environ = Mapping[str, str]
 
+INIT_S = 8.0
+"""For reading the policy at the start: Lambda ends an init phase after ten seconds."""
+COUNTERS_TIMEOUT_S = 1.0
+"""For one try of a write to the tables: a caller waits for it."""
+COUNTERS_TOTAL_S = 2.0
+"""With the second try."""
+
 
 def make_aws_client(
     service: Service,

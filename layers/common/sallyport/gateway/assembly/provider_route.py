@@ -8,7 +8,14 @@ from typing import NamedTuple
 
 from sallyport.adapters.aws_client import DYNAMODB, AwsClient
 from sallyport.gateway.assembly.audit_trail import make_trail
-from sallyport.gateway.assembly.environment import Environ, make_aws_client, make_logger
+from sallyport.gateway.assembly.environment import (
+    COUNTERS_TIMEOUT_S,
+    COUNTERS_TOTAL_S,
+    INIT_S,
+    Environ,
+    make_aws_client,
+    make_logger,
+)
 from sallyport.gateway.assembly.metering import make_metering
 from sallyport.gateway.assembly.router_policy import router_policy
 from sallyport.gateway.assembly.upstreams import make_upstreams, read_early
@@ -24,13 +31,6 @@ from sallyport.providers.provider import RESPONSES
 from sallyport.routing.breaker import Breakers
 from sallyport.routing.stored_responses import ResponseStore
 from sallyport.verification.schema import RequestSchema
-
-INIT_S = 8.0
-"""For reading the policy at the start: Lambda ends an init phase after ten seconds."""
-COUNTERS_TIMEOUT_S = 1.0
-"""For one try of a write: a caller waits for it."""
-COUNTERS_TOTAL_S = 2.0
-"""With the second try."""
 
 
 def uniform(least: float, most: float) -> float:
