@@ -60,10 +60,19 @@ def _check_http(expected: dict[str, Any], answer: HttpAnswer) -> None:
 
 
 def _check_stream(expected: dict[str, str], body: bytes) -> None:
-    events = [line.removeprefix("data: ") for line in body.decode().splitlines() if line]
-    assert events[-1] == expected["last"]
-    choices = [choice for event in events[:-1] for choice in json.loads(event)["choices"]]
-    assert "".join(choice["delta"].get("content", "") for choice in choices) == expected["text"]
+    events = [line.removeprefix("data: ") for line in body.decode().splitlines() if line.startswith("data: ")]
+    *read, last = [{"type": event} if event == "[DONE]" else json.loads(event) for event in events]
+    assert last["type"] == expected["last"]
+    assert "".join(map(_text_of, read)) == expected["text"]
+
+
+def _text_of(event: dict[str, Any]) -> str:
+    """What one event adds to the answer: a chunk of OpenAI's chat, or an event of Responses or of Anthropic's."""
+    if "choices" in event:
+        return "".join(choice["delta"].get("content") or "" for choice in event["choices"])
+    if event["type"] == "response.output_text.delta":
+        return str(event["delta"])
+    return str(event["delta"].get("text", "")) if event["type"] == "content_block_delta" else ""
 
 
 def _check_part(expected: Any, actual: Any) -> None:

@@ -4,13 +4,12 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from sallyport.identity.api_keys import mint
-from tests.support.aws import CONFIG_TABLE
+from tests.e2e.sdk_clients import key_with
 from tests.support.local_stack import LocalStack
 
 pytestmark = pytest.mark.e2e
@@ -26,23 +25,6 @@ def client(stack: LocalStack) -> Iterator[OpenAI]:
 
 def client_with(stack: LocalStack, key: str) -> OpenAI:
     return OpenAI(base_url=f"{stack.url}/v1", api_key=key, max_retries=0)
-
-
-def key_with(stack: LocalStack, **attributes: Any) -> str:
-    """Put a key into the embedded table, as `sallyport keys create` does."""
-    key = mint()
-    item: dict[str, Any] = {
-        "pk": f"key#{key.key_id}",
-        "sk": "key",
-        "secret_sha256": key.secret_sha256,
-        "tenant": "acme",
-        "subject": "sdk",
-        "scopes": "chat embeddings models",
-        **attributes,
-    }
-    resource = boto3.resource("dynamodb", endpoint_url=stack.emulator_url, region_name="us-east-1")
-    resource.Table(CONFIG_TABLE).put_item(Item=item)
-    return key.text
 
 
 def chat(client: OpenAI, model: str = "echo", **options: Any) -> Any:
@@ -114,7 +96,6 @@ def test_a_bad_key_is_an_authentication_error(stack: LocalStack, key: str) -> No
     [
         ({"scopes": "models"}, "insufficient_scope"),
         ({"models": "gpt-a"}, "model_not_allowed"),
-        ({"residency": "eu-central-1"}, "residency_violation"),
     ],
 )
 def test_what_a_key_may_not_do_is_a_permission_error(stack: LocalStack, attributes: dict[str, str], code: str) -> None:
@@ -122,6 +103,45 @@ def test_what_a_key_may_not_do_is_a_permission_error(stack: LocalStack, attribut
         with pytest.raises(openai.PermissionDeniedError) as caught:
             chat(client)
     assert caught.value.code == code
+
+
+def test_a_caller_who_belongs_elsewhere_is_told_where(stack: LocalStack) -> None:
+    with client_with(stack, key_with(stack, residency="eu-central-1")) as client:
+        with pytest.raises(openai.APIStatusError) as caught:
+            chat(client)
+    assert (caught.value.status_code, caught.value.code) == (421, "misdirected_region")
+    assert "eu-central-1" in str(caught.value)
+
+
+def test_a_response_is_answered(client: OpenAI) -> None:
+    response: Any = client.responses.create(model="echo", input="one two three four", instructions="Be brief.")
+    assert (response.output_text, response.status, response.store) == ("one two three four", "completed", False)
+    assert response.usage.output_tokens > 0
+
+
+def test_a_streamed_response_is_answered_piece_by_piece(client: OpenAI) -> None:
+    events = list(client.responses.create(model="echo", input="one two three four", stream=True))
+    pieces = [event.delta for event in events if event.type == "response.output_text.delta"]
+    assert "".join(pieces) == "one two three four"
+    assert len(pieces) > 1
+    assert (events[0].type, events[-1].type) == ("response.created", "response.completed")
+
+
+@pytest.mark.parametrize(
+    ("options", "param"),
+    [
+        ({"background": True}, "background"),
+        ({"previous_response_id": "resp_somebodys"}, "previous_response_id"),
+        ({"conversation": "conv_1"}, "conversation"),
+        ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
+    ],
+)
+def test_what_would_be_kept_or_looked_up_elsewhere_is_refused(
+    client: OpenAI, options: dict[str, Any], param: str
+) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.responses.create(model="echo", input="a", **options)
+    assert (caught.value.code, caught.value.param) == ("unsupported_field", param)
 
 
 def test_a_limit_is_a_rate_limit_error_that_says_when_to_come_back(stack: LocalStack) -> None:

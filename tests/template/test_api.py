@@ -5,14 +5,22 @@ from typing import Any
 
 from tests.template.transformed import open_api, resources
 
-STREAMED = {("/v1/chat/completions", "post"), ("/v1/embeddings", "post")}
+ANY = "x-amazon-apigateway-any-method"
+APPS = {("/apps/{name}", ANY), ("/apps/{name}/{proxy+}", ANY)}
+STREAMED = {
+    ("/v1/chat/completions", "post"),
+    ("/v1/responses", "post"),
+    ("/v1/embeddings", "post"),
+    ("/v1/messages", "post"),
+    ("/v1/messages/count_tokens", "post"),
+    *APPS,
+}
 ROUTES = {
     *STREAMED,
     ("/v1/models", "get"),
     ("/v1/models/{model}", "get"),
     ("/healthz", "get"),
 }
-ANY = "x-amazon-apigateway-any-method"
 
 
 def test_every_method_but_health_has_the_authorizer() -> None:
@@ -28,14 +36,16 @@ def test_authorizer_is_asked_on_every_request_and_needs_no_identity_source() -> 
 
 
 def test_routes_are_those_of_the_router() -> None:
-    assert {(path, method) for path, method, _ in _operations() if method != ANY} == ROUTES
+    routes = {(path, method) for path, method, operation in _operations() if "Unmatched" not in _uri(operation)}
+    assert routes == ROUTES
 
 
 def test_every_resource_has_a_last_resort() -> None:
     paths = open_api()["paths"]
     assert {"/", "/{proxy+}"} <= set(paths)
     for path, methods in paths.items():
-        assert "${UnmatchedFunction.Arn}" in _uri(methods[ANY]), path
+        last = "App" if (path, ANY) in APPS else "Unmatched"
+        assert f"${{{last}Function.Arn}}" in _uri(methods[ANY]), path
     intermediate = {"/" + path.strip("/").rpartition("/")[0] for path in paths}
     assert intermediate <= set(paths), "an intermediate resource without a method answers as API Gateway likes"
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.template.transformed import ROOT, resources, source, transformed
+from tests.template.transformed import ROOT, dump, resources, source, transformed
 
 FUNCTIONS = sorted(resources("AWS::Lambda::Function"))
 ROLES = sorted(resources("AWS::IAM::Role"))
@@ -13,15 +13,26 @@ ROLES = sorted(resources("AWS::IAM::Role"))
 DOORS = FUNCTIONS
 
 
-_TABLES = {"dynamodb:GetItem": "ConfigTable", "dynamodb:UpdateItem": "CountersTable"}
-_AUTHORIZERS_ITEMS = {
-    "dynamodb:GetItem": ["key#*", "policy", "policy#*"],
-    "dynamodb:UpdateItem": ["failure#*", "used#*"],
+PROVIDER_ROLES = ["ChatCompletionsRole", "CountTokensRole", "EmbeddingsRole", "MessagesRole", "ResponsesRole"]
+ROUTE_ROLES = ["AppRole", *PROVIDER_ROLES]
+_READ_POLICY = ("ConfigTable", ["dynamodb:GetItem"], ["policy", "policy#*"])
+_AUTHORIZERS_ITEMS = ["key#*", "policy", "policy#*"]
+_AUTHORIZERS = [
+    ("ConfigTable", ["dynamodb:GetItem"], _AUTHORIZERS_ITEMS),
+    ("CountersTable", ["dynamodb:UpdateItem"], ["failure#*", "used#*"]),
+]
+_ROUTES = [
+    _READ_POLICY,
+    ("CountersTable", ["dynamodb:UpdateItem"], ["limit#*", "usage#*"]),
+    ("AnchorsTable", ["dynamodb:PutItem"], []),
+]
+_RESPONSES = ("CountersTable", ["dynamodb:GetItem", "dynamodb:PutItem"], ["response#*"])
+_UPSTREAMS_SECRETS = ["${UpstreamSecret}-??????", "upstreams/*"]
+_NETWORK_ACTIONS = {
+    *("ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:DescribeNetworkInterfaces"),
+    *("ec2:DescribeSubnets", "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses"),
 }
-_ROUTERS_ITEMS = {
-    "dynamodb:GetItem": ["policy", "policy#*"],
-    "dynamodb:UpdateItem": ["limit#*", "usage#*"],
-}
+_INVOKE = ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"]
 
 
 def _function(name: str) -> dict[str, Any]:
@@ -29,8 +40,24 @@ def _function(name: str) -> dict[str, Any]:
 
 
 def _statements(role: str) -> list[dict[str, Any]]:
+    """All statements, those on a condition too."""
     policies = resources("AWS::IAM::Role")[role].get("Policies", [])
-    return [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
+    written = [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
+    return [statement["Fn::If"][1] if "Fn::If" in statement else statement for statement in written]
+
+
+def _condition(role: str, sid: str) -> str:
+    """The condition of the stack on which a role has a statement; empty: always."""
+    (policy,) = resources("AWS::IAM::Role")[role]["Policies"]
+    for statement in policy["PolicyDocument"]["Statement"]:
+        if statement.get("Fn::If", ["", {}])[1].get("Sid") == sid:
+            assert statement["Fn::If"][2] == {"Ref": "AWS::NoValue"}
+            return str(statement["Fn::If"][0])
+    return ""
+
+
+def _of(role: str, service: str) -> list[dict[str, Any]]:
+    return [each for each in _statements(role) if _actions(each)[0].startswith(f"{service}:")]
 
 
 def _actions(statement: dict[str, Any]) -> list[str]:
@@ -85,23 +112,105 @@ def test_role_names_its_actions_and_resources(role: str) -> None:
         assert not [action for action in _actions(statement) if "*" in action]
         assert "NotAction" not in statement
         assert "NotResource" not in statement
-        assert statement["Resource"] != "*"
+        assert statement["Resource"] != "*" or set(_actions(statement)) == _NETWORK_ACTIONS
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_role_reaches_only_its_own_items_and_secrets(role: str) -> None:
-    authorizer = role == "AuthorizerRole"
-    for statement in _statements(role):
-        (action,) = _actions(statement) if "logs" not in _actions(statement)[0] else ("logs",)
-        if action == "logs":
-            assert statement["Resource"]["Fn::GetAtt"] == [role.removesuffix("Role") + "Logs", "Arn"]
-        elif action == "secretsmanager:GetSecretValue":
-            own = "identity/*" if authorizer else "${UpstreamSecret}-??????"
-            assert statement["Resource"]["Fn::Sub"].endswith(":secret:${AWS::StackName}/" + own)
-        else:
-            assert statement["Resource"]["Fn::GetAtt"] == [_TABLES[action], "Arn"]
-            keys = statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
-            assert keys == (_AUTHORIZERS_ITEMS if authorizer else _ROUTERS_ITEMS)[action]
+def test_role_writes_its_own_log_alone(role: str) -> None:
+    for statement in _of(role, "logs"):
+        assert statement["Resource"]["Fn::GetAtt"] == [role.removesuffix("Role") + "Logs", "Arn"]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_role_reaches_only_its_own_items(role: str) -> None:
+    expected = {
+        "AuthorizerRole": _AUTHORIZERS,
+        "ModelsRole": [_READ_POLICY],
+        "ResponsesRole": [*_ROUTES, _RESPONSES],
+        **{name: _ROUTES for name in ROUTE_ROLES if name != "ResponsesRole"},
+    }
+    reached = [(each["Resource"]["Fn::GetAtt"][0], _actions(each), _keys(each)) for each in _of(role, "dynamodb")]
+    assert sorted(reached) == sorted(expected.get(role, []))
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_role_reads_only_its_own_secrets(role: str) -> None:
+    expected = {"AuthorizerRole": ["identity/*"], "AppRole": ["upstreams/*"]}
+    expected |= dict.fromkeys(PROVIDER_ROLES, _UPSTREAMS_SECRETS)
+    read = [
+        each["Resource"]["Fn::Sub"].partition(":secret:${AWS::StackName}/")[2] for each in _of(role, "secretsmanager")
+    ]
+    assert read == expected.get(role, [])
+    assert {action for each in _of(role, "secretsmanager") for action in _actions(each)} <= {
+        "secretsmanager:GetSecretValue"
+    }
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_role_asks_aws_for_nothing_else(role: str) -> None:
+    services = {action.partition(":")[0] for each in _statements(role) for action in _actions(each)}
+    more = {"AppRole": {"ec2"}, **{name: {"bedrock"} for name in PROVIDER_ROLES}}
+    assert services <= {"logs", "dynamodb", "secretsmanager", "kms", *more.get(role, set())}
+
+
+@pytest.mark.parametrize("role", PROVIDER_ROLES)
+def test_bedrock_is_invoked_in_allowed_regions_alone(role: str) -> None:
+    inside, anywhere = _of(role, "bedrock")
+    assert (inside["Sid"], inside["Effect"], _actions(inside)) == ("InvokeBedrockInAllowedRegions", "Allow", _INVOKE)
+    allowed = {"Fn::If": ["NamesAllowedRegions", {"Ref": "AllowedRegions"}, {"Ref": "DefaultResidency"}]}
+    assert inside["Condition"] == {"StringEquals": {"aws:RequestedRegion": {"Fn::Split": [",", allowed]}}}
+    kinds = [arn["Fn::Sub"].rpartition(":")[2] for arn in inside["Resource"]]
+    assert kinds == ["foundation-model/*", "inference-profile/*", "application-inference-profile/*"]
+    assert (_condition(role, inside["Sid"]), _condition(role, anywhere["Sid"])) == ("", "AllowsGlobalInference")
+
+
+@pytest.mark.parametrize("role", PROVIDER_ROLES)
+def test_global_inference_is_through_a_global_profile_alone(role: str) -> None:
+    """As AWS writes it (Amazon Bedrock user guide, "Global cross-Region inference")."""
+    _, anywhere = _of(role, "bedrock")
+    assert _actions(anywhere) == _INVOKE
+    assert anywhere["Resource"] == {"Fn::Sub": "arn:${AWS::Partition}:bedrock:::foundation-model/*"}
+    assert anywhere["Condition"]["StringEquals"] == {"aws:RequestedRegion": "unspecified"}
+    (profiles,) = anywhere["Condition"]["ArnLike"].values()
+    assert profiles["Fn::Sub"].endswith(":inference-profile/global.*")
+
+
+def test_parameters_secret_is_readable_only_where_there_is_one() -> None:
+    assert {_condition(role, "ReadUpstreamSecret") for role in PROVIDER_ROLES} == {"UpstreamHasSecret"}
+
+
+def test_only_lambda_itself_connects_the_app_function_to_a_network() -> None:
+    allow, deny = _of("AppRole", "ec2")
+    assert (allow["Effect"], deny["Effect"]) == ("Allow", "Deny")
+    assert set(_actions(allow)) == set(_actions(deny)) == _NETWORK_ACTIONS
+    assert list(deny["Condition"]["ArnLike"]) == ["lambda:SourceFunctionArn"]
+    assert {_condition("AppRole", each["Sid"]) for each in (allow, deny)} == {"HasVpc"}
+    assert [name for name in FUNCTIONS if "VpcConfig" in _function(name)] == ["AppFunction"]
+    assert _function("AppFunction")["VpcConfig"]["Fn::If"][0] == "HasVpc"
+
+
+def test_nobody_changes_or_removes_an_anchor() -> None:
+    on_anchors = [
+        action
+        for role in ROLES
+        for each in _statements(role)
+        if "AnchorsTable" in dump(each["Resource"])
+        for action in _actions(each)
+    ]
+    assert set(on_anchors) == {"dynamodb:PutItem"}
+
+
+def test_a_key_of_ones_own_is_for_everything_that_is_stored() -> None:
+    chosen = {"Fn::If": ["HasKmsKey", {"Ref": "KmsKeyArn"}, {"Ref": "AWS::NoValue"}]}
+    assert all(group["KmsKeyId"] == chosen for group in resources("AWS::Logs::LogGroup").values())
+    assert all(function["KmsKeyArn"] == chosen for function in resources("AWS::Lambda::Function").values())
+    for table in resources("AWS::DynamoDB::Table").values():
+        assert table["SSESpecification"]["KMSMasterKeyId"] == chosen
+    for name in FUNCTIONS:
+        role = _function(name)["Role"]["Fn::GetAtt"][0]
+        (statement,) = _of(role, "kms")
+        assert statement["Resource"] == {"Ref": "KmsKeyArn"}
+        assert _condition(role, statement["Sid"]) == "HasKmsKey"
 
 
 @pytest.mark.parametrize(
@@ -117,8 +226,7 @@ def test_role_reaches_only_its_own_items_and_secrets(role: str) -> None:
     ],
 )
 def test_authorizer_reads_the_policy_and_not_where_it_came_from(item: str, readable: bool) -> None:
-    patterns = _AUTHORIZERS_ITEMS["dynamodb:GetItem"]
-    assert any(fnmatchcase(item, pattern) for pattern in patterns) is readable
+    assert any(fnmatchcase(item, pattern) for pattern in _AUTHORIZERS_ITEMS) is readable
 
 
 @pytest.mark.parametrize("name", DOORS)
@@ -135,12 +243,12 @@ def test_only_the_authorizer_reads_keys() -> None:
 
 def test_every_function_that_needs_the_policy_reads_it_and_no_other() -> None:
     readers = [role for role in ROLES if any("policy" in _keys(each) for each in _statements(role))]
-    assert readers == ["AuthorizerRole", "ChatCompletionsRole", "EmbeddingsRole", "ModelsRole"]
+    assert readers == sorted(["AuthorizerRole", "ModelsRole", *ROUTE_ROLES])
 
 
 def test_only_the_routes_to_an_upstream_write_limits() -> None:
     writers = [role for role in ROLES if any("limit#*" in _keys(each) for each in _statements(role))]
-    assert writers == ["ChatCompletionsRole", "EmbeddingsRole"]
+    assert writers == sorted(ROUTE_ROLES)
 
 
 def test_only_the_account_role_has_a_managed_policy() -> None:
@@ -150,18 +258,22 @@ def test_only_the_account_role_has_a_managed_policy() -> None:
 
 def test_tables() -> None:
     tables = resources("AWS::DynamoDB::Table")
-    assert set(tables) == {"ConfigTable", "CountersTable"}
+    assert set(tables) == {"AnchorsTable", "ConfigTable", "CountersTable"}
     for table in tables.values():
         assert table["BillingMode"] == "PAY_PER_REQUEST"
-        assert table["SSESpecification"] == {"SSEEnabled": True}
+        assert table["SSESpecification"]["SSEEnabled"] is True
         assert [key["AttributeName"] for key in table["KeySchema"]] == ["pk", "sk"]
-    assert tables["ConfigTable"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
-    assert tables["CountersTable"]["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+        assert "Replicas" not in table
+    for name in ("AnchorsTable", "ConfigTable"):
+        assert tables[name]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    for name in ("AnchorsTable", "CountersTable"):
+        assert tables[name]["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
 
 
-def test_config_outlives_the_stack() -> None:
-    config = transformed()["Resources"]["ConfigTable"]
-    assert config["DeletionPolicy"] == config["UpdateReplacePolicy"] == "Retain"
+@pytest.mark.parametrize("table", ["AnchorsTable", "ConfigTable"])
+def test_what_cannot_be_made_again_outlives_the_stack(table: str) -> None:
+    resource = transformed()["Resources"][table]
+    assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
 
 
 def test_one_layer_per_architecture() -> None:
@@ -175,7 +287,8 @@ def test_one_layer_per_architecture() -> None:
 
 
 @pytest.mark.parametrize(
-    "metric", ["AuthorizerFailure", "PolicyRefreshFailure", "LimitStoreFailure", "SettlementFailure"]
+    "metric",
+    ["AuthorizerFailure", "PolicyRefreshFailure", "LimitStoreFailure", "SettlementFailure", "AuditAnchorFailure"],
 )
 def test_what_callers_cannot_tell_raises_an_alarm(metric: str) -> None:
     alarms = {alarm["MetricName"]: alarm for alarm in resources("AWS::CloudWatch::Alarm").values()}

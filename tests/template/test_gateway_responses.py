@@ -79,6 +79,12 @@ def test_request_id_is_a_header(kind: str) -> None:
     assert _responses()[kind]["responseParameters"]["gatewayresponse.header.x-request-id"] == "context.requestId"
 
 
+@pytest.mark.parametrize("kind", TYPES)
+def test_region_is_a_header(kind: str) -> None:
+    region = _responses()[kind]["responseParameters"]["gatewayresponse.header.x-sallyport-region"]
+    assert region == {"Fn::Sub": "'${AWS::Region}'"}
+
+
 def test_no_response_repeats_what_the_client_sent() -> None:
     assert "context.error" not in dump(_responses())
     assert "method.request" not in dump(_responses())

@@ -9,12 +9,13 @@ import pytest
 
 from sallyport.policy.limit_parameters import LimitSettings
 from sallyport.policy.parameters import (
+    ConfigurationError,
+    read_app_settings,
     read_authorizer_settings,
     read_models_settings,
     read_plain_settings,
     read_router_settings,
 )
-from sallyport.policy.rules import SCOPES
 from sallyport_cli.local.stack import load_stack
 from sallyport_cli.local.template_file import TemplateError
 from tests.template.transformed import ROOT, dump, resources, source
@@ -55,7 +56,7 @@ VALUES: Mapping[str, tuple[list[str], list[str]]] = {
         ["gpt-4o,", "gpt 4o", ",", "a, b", '"'],
     ),
     "DefaultScopes": (
-        ["", "chat", "chat embeddings models", "models chat"],
+        ["", "chat", "chat embeddings models", "models chat", "chat embeddings models apps"],
         ["chat,models", " chat", "chat  models", "*", "admin", "chats"],
     ),
     "JwtIssuer": (
@@ -101,9 +102,25 @@ VALUES: Mapping[str, tuple[list[str], list[str]]] = {
         ["2001:db8::1", "::/0", "::/129", "10.0.0.0/8", "2001:db8::/32,", "2001:db8::/032"],
     ),
     "DefaultResidency": ([*REGIONS[0], "eu-central-1,eu-west-1"], [*REGIONS[1], "eu-west-1,", "eu-west-1, eu-west-2"]),
+    "AllowedRegions": (["", *REGIONS[0], "eu-central-1,eu-west-1"], [*REGIONS[1][1:], "global", "*", "eu-west-1,"]),
+    "KmsKeyArn": (
+        ["", "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"],
+        ["alias/sallyport", "arn:aws:kms:eu-west-1:123456789012:alias/a", "arn:aws:kms:*:123456789012:key/a", "*"],
+    ),
+    "VpcSubnetIds": (
+        ["", "subnet-12345678,subnet-0123456789abcdef0"],
+        ["subnet-", "subnet-12345678,", "sg-12345678", "subnet-12345678, subnet-12345679"],
+    ),
+    "VpcSecurityGroupIds": (
+        ["", "sg-12345678", "sg-12345678,sg-0123456789abcdef0"],
+        ["sg-", "sg-12345678,", "subnet-12345678", "default"],
+    ),
     "StageName": (["prod", "v2", "test_1"], ["", "a/b", "a-b"]),
     "AlarmTopicArn": (["", "arn:aws:sns:eu-west-1:123456789012:alarms"], ["alarms", "arn:aws:sqs:eu-west-1:1:q"]),
 }
+PROVIDER_FUNCTIONS = [
+    *("ChatCompletionsFunction", "CountTokensFunction", "EmbeddingsFunction", "MessagesFunction", "ResponsesFunction"),
+]
 CLOUDFORMATION_MAX_BYTES = LAMBDA_MAX_ENVIRONMENT_BYTES = 4096
 STACK_NAME_LENGTH = 40  # as docs/configuration.md says
 ACCEPTED = [(name, value) for name, (good, _) in VALUES.items() for value in good]
@@ -156,15 +173,22 @@ def test_functions_understand_every_default() -> None:
     authorizer = read_authorizer_settings(environments["AuthorizerFunction"])
     assert authorizer.api_keys
     assert authorizer.issuers == ()
-    assert authorizer.default_scopes == SCOPES
+    assert authorizer.default_scopes == ("chat", "embeddings", "models")
     assert (authorizer.key_revocation_s, authorizer.policy_refresh_s) == (15, 10)
     assert (authorizer.trusted_proxies, authorizer.origin_secret, authorizer.countries_deny) == ((), "", ())
-    for name in ("ChatCompletionsFunction", "EmbeddingsFunction"):
+    for name in PROVIDER_FUNCTIONS:
         router = read_router_settings(environments[name])
+        assert (router.upstream.provider, router.upstream.is_proved) == ("openai", False)
         assert router.upstream.region in authorizer.default_residency
         assert router.upstream.secret == "sallyport/openai"
+        assert router.allowed_regions == {"us-east-1"}
+        assert (router.anchors_table, router.anchor_retention_days) == ("AnchorsTable", 400)
+        assert (router.secret_prefix, router.retries) == ("sallyport/upstreams/", 2)
         assert router.limits == LimitSettings(requests_per_minute=60)
         assert (router.stream_usage, router.policy_refresh_s) == (True, 10)
+    app = read_app_settings(environments["AppFunction"])
+    assert (app.allowed_regions, app.secret_prefix) == (frozenset({"us-east-1"}), "sallyport/upstreams/")
+    assert (app.connect_timeout_s, app.idle_timeout_s, app.retries) == (5, 240, 2)
     assert read_models_settings(environments["ModelsFunction"]).models == ()
     for name in ("HealthzFunction", "UnmatchedFunction"):
         assert read_plain_settings(environments[name]).log_level == 20
@@ -190,6 +214,9 @@ def test_functions_get_what_is_set() -> None:
             "FailedCredentialsPerMinute": "7",
             "UpstreamSecret": "",
             "UpstreamIdleTimeoutSeconds": "7",
+            "UpstreamRetries": "0",
+            "AllowedRegions": "eu-west-1,eu-central-1",
+            "AnchorRetentionDays": "0",
             "Models": "gpt-4o,gpt-4o-mini",
             "RequestsPerMinute": "5",
             "TokensPerMinute": "1000000000",
@@ -214,9 +241,63 @@ def test_functions_get_what_is_set() -> None:
     assert authorizer.failed_credentials_per_minute == 7
     router = read_router_settings(environments["ChatCompletionsFunction"])
     assert (router.upstream.secret, router.upstream.idle_timeout_s) == ("", 7)
+    assert (router.retries, router.anchor_retention_days) == (0, 0)
+    assert router.allowed_regions == {"eu-west-1", "eu-central-1"}
     assert router.limits == LimitSettings(5, 1_000_000_000, 4, 6, 7, 8, "deny", 100)
     assert (router.stream_usage, router.policy_refresh_s, router.log_level) == (False, 1, 40)
     assert router.models == read_models_settings(environments["ModelsFunction"]).models == ("gpt-4o", "gpt-4o-mini")
+
+
+def test_bedrock_is_called_in_the_upstreams_region_with_no_secret() -> None:
+    given = {"UpstreamProvider": "bedrock", "UpstreamRegion": "eu-central-1", "DefaultResidency": "eu-central-1"}
+    upstream = read_router_settings(_environments(given)["ChatCompletionsFunction"]).upstream
+    assert upstream.base_url == "https://bedrock-runtime.eu-central-1.amazonaws.com"
+    assert (upstream.provider, upstream.secret, upstream.is_proved) == ("bedrock", "", True)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "is_proved"),
+    [
+        ("https://bedrock-runtime-fips.us-east-1.amazonaws.com", True),
+        ("https://vpce-0a1b-2c3d.bedrock-runtime.us-east-1.vpce.amazonaws.com", True),
+        ("http://127.0.0.1:9000", False),
+    ],
+)
+def test_bedrock_is_called_at_its_endpoints_and_at_an_echo(base_url: str, is_proved: bool) -> None:
+    given = {"UpstreamProvider": "bedrock", "UpstreamBaseUrl": base_url}
+    upstream = read_router_settings(_environments(given)["MessagesFunction"]).upstream
+    assert (upstream.rules.base_url, upstream.rules.is_proved) == (base_url, is_proved)
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        "https://bedrock-runtime.eu-west-1.amazonaws.com",
+        "https://bedrock-runtime.us-east-1.amazonaws.com.example.com",
+        "https://bedrock.us-east-1.amazonaws.com",
+        "https://bedrock-runtimeXus-east-1.amazonaws.com",
+        "https://a.example.com",
+    ],
+)
+def test_bedrock_is_called_nowhere_else(base_url: str) -> None:
+    environment = _environments({"UpstreamProvider": "bedrock", "UpstreamBaseUrl": base_url})["MessagesFunction"]
+    with pytest.raises(ConfigurationError, match="SALLYPORT_UPSTREAM_BASE_URL"):
+        read_router_settings(environment)
+
+
+def test_anthropic_has_its_own_url() -> None:
+    given = {"UpstreamProvider": "anthropic", "UpstreamBaseUrl": "https://api.anthropic.com"}
+    upstream = read_router_settings(_environments(given)["MessagesFunction"]).upstream
+    assert (upstream.provider, upstream.base_url) == ("anthropic", "https://api.anthropic.com")
+
+
+@pytest.mark.parametrize("variable", ["ANCHORS_TABLE", "ALLOWED_REGIONS", "SECRET_PREFIX"])
+def test_without_what_keeps_data_in_its_regions_no_function_starts(variable: str) -> None:
+    environments = _environments({})
+    for name, read in (("ChatCompletionsFunction", read_router_settings), ("AppFunction", read_app_settings)):
+        environment = {**environments[name], f"SALLYPORT_{variable}": ""}
+        with pytest.raises(ConfigurationError, match=f"SALLYPORT_{variable}"):
+            read(environment)
 
 
 def test_an_issuer_without_a_jwks_url_is_asked_where_its_keys_are() -> None:
@@ -234,6 +315,9 @@ def test_an_issuer_without_a_jwks_url_is_asked_where_its_keys_are() -> None:
         ({"OriginSecret": "cloudfront"}, "needs TrustedProxies"),
         ({"CountryDenyList": "DE"}, "needs TrustedProxies"),
         ({"CountryAllowList": "DE"}, "needs TrustedProxies"),
+        ({"UpstreamProvider": "anthropic"}, "sent to OpenAI"),
+        ({"VpcSubnetIds": "subnet-12345678"}, "need VpcSecurityGroupIds"),
+        ({"VpcSecurityGroupIds": "sg-12345678"}, "need VpcSubnetIds"),
     ],
 )
 def test_rules_refuse_what_patterns_cannot(given: Mapping[str, str], reason: str) -> None:

@@ -23,6 +23,7 @@ def banner(
 ) -> Iterable[str]:
     """The lines: what runs where, then two ways to call it that work as pasted."""
     yield f"Sallyport at {url}, from {len(stack.functions)} functions and {len(stack.routes)} routes of the template"
+    yield f"  region     {stack.region} (its home: only what may be handled there is)"
     yield f"  upstream   {upstream}"
     yield f"  AWS        {emulator}"
     if policy is not None:

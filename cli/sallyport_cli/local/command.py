@@ -6,7 +6,9 @@ import asyncio
 import os
 import re
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import TextIO
 
 import click
 
@@ -29,6 +31,14 @@ def _parse_secret(text: str) -> tuple[str, str]:
     return name, value
 
 
+def _open_log(path: Path | None) -> AbstractContextManager[TextIO | None]:
+    """Open a file to add whole lines to, one by one, so that it can be read while the gateway runs."""
+    try:
+        return nullcontext() if path is None else path.open("a", buffering=1, encoding="utf-8")
+    except OSError as error:
+        raise click.BadParameter(f"{path}: {error.strerror}", param_hint="--log-file") from None
+
+
 @click.command()
 @click.option("--template", default="template.yaml", show_default=True, type=click.Path(path_type=Path))
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65_535), help="0 takes a free port.")
@@ -47,11 +57,23 @@ def _parse_secret(text: str) -> tuple[str, str]:
     "secrets",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A secret of the stack in the embedded Secrets Manager, such as identity/origin=...; repeatable.",
+    help="A secret of the stack in the embedded Secrets Manager, such as identity/origin=... or, for an upstream of"
+    " the policy, upstreams/its-secret=...; repeatable.",
 )
 @click.option("--seed/--no-seed", default=True, show_default=True, help="Make a demo key.")
-@click.option("--region", default="us-east-1", show_default=True, help="The region the stack believes to be in.")
+@click.option(
+    "--region",
+    default="us-east-1",
+    show_default=True,
+    help="The region the stack believes to be in; prompts stay there unless a parameter says otherwise.",
+)
 @click.option("--stack-name", default="sallyport", show_default=True)
+@click.option(
+    "--log-file",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Add every line that the functions print to FILE, such as audit records for `sallyport residency`.",
+)
 @click.option("--verbose", is_flag=True, help="Show everything the functions print.")
 def local(
     *,
@@ -66,13 +88,14 @@ def local(
     seed: bool,
     region: str,
     stack_name: str,
+    log_file: Path | None,
     verbose: bool,
 ) -> None:
     """Serve the stack of template.yaml on this machine, with nothing of AWS but its ways.
 
-    With no --upstream it talks to OpenAI where OPENAI_API_KEY is set, else to an echo that it starts itself. The key of
-    any other upstream is taken from SALLYPORT_UPSTREAM_API_KEY. DynamoDB and Secrets Manager are embedded, unless
-    AWS_ENDPOINT_URL names an emulator.
+    With no --upstream it talks to OpenAI where OPENAI_API_KEY is set (with UpstreamProvider=anthropic to Anthropic
+    where ANTHROPIC_API_KEY is), else to an echo that it starts itself. The key of any other upstream is taken from
+    SALLYPORT_UPSTREAM_API_KEY. DynamoDB and Secrets Manager are embedded, unless AWS_ENDPOINT_URL names an emulator.
     """
     try:
         options = Options(
@@ -89,8 +112,9 @@ def local(
         )
         reading = check(options, os.environ)
         listener = listen(port)
-        console = Console(verbose=verbose, stream=sys.stderr)
-        asyncio.run(Session(options, os.environ, listener, console, reading).run())
+        with _open_log(log_file) as log:
+            console = Console(verbose=verbose, stream=sys.stderr, log=log)
+            asyncio.run(Session(options, os.environ, listener, console, reading).run())
     except PolicyNotAppliedError as error:
         click.echo(str(error), err=True)  # a line for each mistake, as an editor or a terminal makes links of
         sys.exit(1)

@@ -31,10 +31,14 @@ class RequestRecord:
 
 
 class Console:
-    """Writes to stderr. With `verbose` everything the functions print, else warnings and what precedes a crash."""
+    """Writes to stderr. With `verbose` everything the functions print, else warnings and what precedes a crash.
 
-    def __init__(self, *, verbose: bool = False, stream: TextIO | None = None) -> None:
+    `log` gets every line that a function prints, as it is: what CloudWatch Logs would keep.
+    """
+
+    def __init__(self, *, verbose: bool = False, stream: TextIO | None = None, log: TextIO | None = None) -> None:
         self._verbose = verbose
+        self._log = log
         self._stream = stream or sys.stderr
         self._recent: dict[str, deque[str]] = defaultdict(lambda: deque(maxlen=_REMEMBERED_LINES))
 
@@ -44,6 +48,8 @@ class Console:
 
     def line(self, function: str, text: str) -> None:
         """One line that a function printed."""
+        if self._log is not None:
+            self._log.write(f"{text}\n")
         if self._verbose:
             self.say(f"  {function} | {text}")
         elif (loud := _loud_text(text)) is not None:

@@ -35,7 +35,13 @@ from sallyport_cli.local.request_log import Console
 from sallyport_cli.local.seed import seed_demo_key
 from sallyport_cli.local.stack import Function, Stack, load_stack
 from sallyport_cli.local.template_file import TemplateError
-from sallyport_cli.local.upstream import URL_PARAMETER, UpstreamChoice, choose_upstream
+from sallyport_cli.local.upstream import (
+    REGION_PARAMETER,
+    URL_PARAMETER,
+    UpstreamChoice,
+    choose_upstream,
+    echo_base_url,
+)
 from sallyport_cli.serving import serve, stop_on_signals
 
 if TYPE_CHECKING:
@@ -47,6 +53,8 @@ _NETWORK_PARAMETERS: Final = ("IpAllowList", "IpDenyList", "TrustedProxies")
 _WARMED_AT_START: Final = ("AuthorizerFunction", "ChatCompletionsFunction")
 # Who tries a policy or revokes a key here looks at once whether it worked.
 _LOCAL_DEFAULTS: Final = {REFRESH_PARAMETER: "1", "KeyRevocationSeconds": "1"}
+_RESIDENCY_PARAMETER: Final = "DefaultResidency"
+_UNUSED_URL: Final = "http://127.0.0.1:9"
 
 
 @dataclass(frozen=True)
@@ -71,7 +79,7 @@ def check(options: Options, environment: Mapping[str, str]) -> PolicyReading | N
     Raises `TemplateError` for a template or parameters that can't be served, `PolicyNotAppliedError` for such a policy.
     """
     choice = choose_upstream(options.upstream, environment, options.parameters, "")
-    _check_networks(_load(options, choice, "http://127.0.0.1:9/v1"))
+    _check_networks(_load(options, choice, _UNUSED_URL))
     return None if options.policy is None else read_policy_file(options.policy)
 
 
@@ -90,12 +98,24 @@ def _load(options: Options, choice: UpstreamChoice, echo_url: str) -> Stack:
         _parameters(options, choice, echo_url),
         name=options.stack_name,
         region=options.region,
-        defaults=_LOCAL_DEFAULTS,
+        defaults=_defaults(options, choice),
     )
 
 
+def _defaults(options: Options, choice: UpstreamChoice) -> dict[str, str]:
+    """What stands in for the template's defaults: the gateway is at home where `--region` says.
+
+    An upstream on this machine is there too. Any other one is where its parameter says.
+    """
+    asked = (choice.parameters or {}).get(URL_PARAMETER, "")
+    is_here = choice.start_echo or is_loopback(asked)
+    own = {_RESIDENCY_PARAMETER: options.region, **({REGION_PARAMETER: options.region} if is_here else {})}
+    return {**_LOCAL_DEFAULTS, **own}
+
+
 def _parameters(options: Options, choice: UpstreamChoice, echo_url: str) -> dict[str, str]:
-    chosen = {URL_PARAMETER: echo_url} if choice.start_echo else dict(choice.parameters or {})
+    echo = {URL_PARAMETER: echo_base_url(echo_url, options.parameters)}
+    chosen = echo if choice.start_echo else dict(choice.parameters or {})
     return {**chosen, **options.parameters}
 
 
@@ -187,7 +207,7 @@ class Session:
         arguments = ["sallyport_cli.main", "echo-upstream", "--port", "0", "--until-stdin-ends"]
         child = await Child.start(arguments, guardian, {REQUIRED_KEY_VARIABLE: choice.key})
         cleanup.push_async_callback(child.stop)
-        return f"{child.url}/v1"
+        return child.url
 
     async def _start_emulator(
         self, guardian: Guardian, cleanup: AsyncExitStack
@@ -195,7 +215,7 @@ class Session:
         """The endpoint, and clients to fill it with; none where it isn't on this machine."""
         endpoint = self._environment.get("AWS_ENDPOINT_URL")
         if not endpoint:
-            importing = asyncio.create_task(asyncio.to_thread(emulator_clients, "http://127.0.0.1:9", "us-east-1"))
+            importing = asyncio.create_task(asyncio.to_thread(emulator_clients, _UNUSED_URL, "us-east-1"))
             child = await Child.start(["sallyport_cli.local.moto_process"], guardian)
             cleanup.push_async_callback(child.stop)
             endpoint = child.url

@@ -55,7 +55,7 @@ def _deploy(aws: Ministack) -> None:
     template, build = WORK / "template.yaml", WORK / "build"
     written = (ROOT / "template.yaml").read_text()
     reduced = re.sub(r"^ +ResponseTransferMode: .*\n", "", written, flags=re.MULTILINE)
-    assert len(written.splitlines()) - len(reduced.splitlines()) == 2, "two routes stream"
+    assert len(written.splitlines()) - len(reduced.splitlines()) == 7, "five operations stream, and applications twice"
     template.write_text(reduced)
     parameters = ["--parameter-overrides", *PARAMETERS]
     _sam(aws, "build", "-t", str(template), "--base-dir", str(ROOT), "-b", str(build), *parameters)

@@ -39,5 +39,13 @@ def test_verbose_shows_every_line_as_it_is() -> None:
     assert shown("print", INFO, verbose=True) == f"  F | print\n  F | {INFO}\n"
 
 
+def test_a_log_has_every_line_as_it_is() -> None:
+    log = io.StringIO()
+    console = Console(stream=io.StringIO(), log=log)
+    for line in ("print", INFO, ERROR):
+        console.line("F", line)
+    assert log.getvalue() == f"print\n{INFO}\n{ERROR}\n"
+
+
 def test_a_crash_shows_what_came_before_it() -> None:
     assert shown("last words", crash="exit status 1") == "  F | last words\n  F | exit status 1\n"
