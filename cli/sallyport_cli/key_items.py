@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 KEY_INDEX: Final = "keys"
 """The partition of the index. The functions' roles may read `key#*`, which this isn't."""
-ALL_SCOPES: Final = " ".join(SCOPES)
+DEFAULT_SCOPES: Final = " ".join(scope for scope in SCOPES if scope != "apps")
+"""What a key may call unless its maker says otherwise: an operator's own apps aren't part of it."""
 
 # What is a key's own; all else of an item is its grant, which a rotation hands on.
 _OWN: Final = frozenset({
@@ -41,7 +42,7 @@ class KeyGrant:
     tenant: str
     name: str
     subject: str = ""
-    scopes: str = ALL_SCOPES
+    scopes: str = DEFAULT_SCOPES
     models: Sequence[str] = ()
     residency: Sequence[str] = ()
     requests_per_minute: int | None = None

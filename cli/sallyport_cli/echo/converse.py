@@ -11,7 +11,14 @@ from typing import Any, Final, NamedTuple
 from sallyport_cli.echo.answers import BadRequestError, reply_pieces
 from sallyport_cli.echo.event_stream import event
 
-_FIELDS: Final = frozenset({"messages", "system", "inferenceConfig", "toolConfig", "additionalModelRequestFields"})
+_FIELDS: Final = frozenset({
+    "additionalModelRequestFields",
+    "inferenceConfig",
+    "messages",
+    "requestMetadata",
+    "system",
+    "toolConfig",
+})  # fmt: skip
 _INFERENCE: Final = frozenset({"maxTokens", "temperature", "topP", "stopSequences"})
 _BLOCKS: Final = frozenset({"text", "image", "toolUse", "toolResult"})
 _CALL: Final = re.compile(r"call:(\S+)")

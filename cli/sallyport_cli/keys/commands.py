@@ -9,7 +9,7 @@ import click
 
 from sallyport.policy.limit_rules import LimitRule
 from sallyport_cli.caller import caller_name
-from sallyport_cli.key_items import ALL_SCOPES, KeyGrant
+from sallyport_cli.key_items import DEFAULT_SCOPES, KeyGrant
 from sallyport_cli.keys import options
 from sallyport_cli.keys.options import Expiry, key_argument, on_target, reads
 from sallyport_cli.keys.output import print_json, print_key, print_new_key, print_table
@@ -31,7 +31,7 @@ def keys() -> None:
     "--name", required=True, callback=reads(options.read_name), help="What the key is for; shown, never a secret."
 )
 @click.option("--subject", default="", callback=reads(options.read_name), help="Who uses it.  [default: the name]")
-@click.option("--scopes", default=ALL_SCOPES, show_default=True, callback=reads(options.read_scopes))
+@click.option("--scopes", default=DEFAULT_SCOPES, show_default=True, callback=reads(options.read_scopes))
 @click.option(
     "--models",
     default="",

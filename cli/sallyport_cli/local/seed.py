@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError, field_validator
 
 from sallyport.identity.api_keys import KeyParts, parse
+from sallyport.policy.rules import SCOPES
 from sallyport_cli.key_items import KeyGrant, create_key, key_item, store_item
 from sallyport_cli.local.emulated_data import is_loopback
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-DEMO_GRANT = KeyGrant(tenant="demo", name="demo", subject="demo")
+DEMO_GRANT = KeyGrant(tenant="demo", name="demo", subject="demo", scopes=" ".join(SCOPES))
 
 
 def seed_demo_key(client: DynamoDBClient, table: str) -> str:
