@@ -22,7 +22,7 @@ run: venv-run  ## Serve the gateway on this machine (more with ARGS="--port 8080
 	@exec $(BIN)/sallyport local --policy examples/policy.yaml $(ARGS)
 
 test: venv-dev  ## Run every test that needs no Docker (more with ARGS="-k name")
-	$(BIN)/pytest -m "not sam" $(ARGS)
+	$(BIN)/pytest -m "not sam" -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: venv-dev  ## Check style, imports between packages, and the locks
 	$(BIN)/ruff check $(SOURCES)
