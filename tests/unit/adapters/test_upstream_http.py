@@ -102,6 +102,32 @@ def test_an_answer_left_half_read_is_not_reused() -> None:
         assert server.connections == 2
 
 
+def test_an_answer_that_was_never_released_is_nobody_elses() -> None:
+    def script(peer: Peer) -> None:
+        peer.read()
+        peer.answer(200, b"first")
+        peer.read()
+        peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n")
+        peer.read()
+        peer.answer(200, b"another tenant's")
+
+    def other(peer: Peer) -> None:
+        peer.read()
+        peer.answer(200, b"one's own")
+
+    scripts = iter([script, other])
+
+    def one_each(peer: Peer) -> None:
+        next(scripts)(peer)
+
+    with ScriptedServer(one_each) as server:
+        transport = transport_to(server.url)
+        body_of(transport.send(REQUEST, plenty))
+        forgotten = transport.send(REQUEST, plenty)
+        assert body_of(transport.send(REQUEST, plenty)) == b"one's own"
+        assert (forgotten.status, server.connections) == (200, 2)
+
+
 def test_a_connection_that_the_upstream_closed_is_made_anew() -> None:
     closed = threading.Event()
 

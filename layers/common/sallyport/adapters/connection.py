@@ -36,6 +36,7 @@ class KeptConnection:
         self._socket: socket.socket | None = None
         self._reader: SocketReader | None = None
         self._whole = True
+        self._busy = False
         self._heard = False
         self._used_s = 0.0
 
@@ -75,13 +76,16 @@ class KeptConnection:
         """Keep the connection for the next request if this response was all that came on it, drop it otherwise."""
         clean = response.ended and response.persistent and self._whole
         if clean and self._reader is not None and not self._reader.has_more():
-            self._used_s = self._wall_clock()
+            self._used_s, self._busy = self._wall_clock(), False
         else:
             self.close()
 
     def _still_open(self) -> bool:
-        """Say whether the kept connection can be used; drop it if not. Readable while idle means closed, or garbage."""
-        if self._socket is not None:
+        """Say whether the kept connection can be used; drop it if not. Readable while idle means closed, or garbage.
+
+        Where an answer was never released, the rest of it would be taken for the next request's.
+        """
+        if self._socket is not None and not self._busy:
             idle_s = self._wall_clock() - self._used_s
             if 0 <= idle_s <= MAX_IDLE_S and not _readable(self._socket):
                 return True
@@ -90,7 +94,7 @@ class KeptConnection:
 
     def _exchange(self, head: bytes, body: bytes, wait: Wait) -> Response:
         reader = self._reader or self._connect(wait)
-        reader.wait, reader.received = wait, 0
+        reader.wait, reader.received, self._busy = wait, 0, True
         try:
             self._whole = self._send(head, body, wait)
             return Response(reader)
