@@ -9,7 +9,19 @@ import pytest
 
 from sallyport.gateway.assembly.provider_route import Clocks, provider_route
 from sallyport.gateway.operations import CHAT_COMPLETIONS
-from tests.functional.router.gateway import ANSWER, CHAT, EVENTS, NOW_S, Gateway, Upstream, apply_policy, environ
+from tests.functional.router.gateway import (
+    ANSWER,
+    CHAT,
+    EVENTS,
+    KEY,
+    NOW_S,
+    TOKENS,
+    Gateway,
+    Upstream,
+    apply_policy,
+    counters,
+    environ,
+)
 from tests.support.aws import Emulator
 from tests.support.events import ACME, Context
 from tests.support.servers import ScriptedServer, refused_url
@@ -81,6 +93,15 @@ def test_the_next_target_answers_where_one_fails(stage: Stage, status: int, caps
     assert stage.chance.slept == []
     decisions = [record for record in audit(capsys) if record["kind"] == "decision"]
     assert [(record["upstream"], record["attempt"]) for record in decisions] == [("near", 1), ("far", 2)]
+
+
+def test_nothing_is_charged_where_the_next_target_has_no_credential(stage: Stage, store: Emulator) -> None:
+    stage.first.status = 429
+    more = f'  locked: {{provider: openai, base_url: "{stage.urls[1]}/v1", region: us-east-1, secret: missing}}'
+    targets = "[{upstream: near}, {upstream: locked}]"
+    gateway = stage.gateway(targets=targets, more=more, SALLYPORT_TOKENS_PER_MINUTE="100000")
+    assert gateway.post(CHAT, principal=EU).code == "upstream_secret_unavailable"
+    assert (stage.reached, counters(store, KEY)[TOKENS]) == ((1, 0), 0)
 
 
 def test_the_next_target_answers_where_one_cannot_be_connected_to(stage: Stage) -> None:

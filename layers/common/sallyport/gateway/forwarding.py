@@ -128,8 +128,8 @@ class Forwarding:
         response: UpstreamResponse | None = None
         try:
             response = self._send(sending)
+            journey.meter.free = response.status == _TOO_MANY
             if response.status == _TOO_MANY and self._goes_on(_failure(response, None, journey.now_s())):
-                journey.meter.free = True
                 response.close()
                 return None
             answer = self._receive(sending, response)
