@@ -75,6 +75,15 @@ def test_an_applied_policy_s_models_replace_the_configured_ones_soon(emulator: E
     assert [model["id"] for model in body(models(route))["data"]] == ["gpt-z"]
 
 
+def test_whose_data_may_not_be_handled_here_is_sent_elsewhere(
+    route: PlainRoute, capsys: pytest.CaptureFixture[str]
+) -> None:
+    abroad = ACME._replace(residency=("eu-central-1",))
+    for answer in (models(route, principal=abroad), one_model(route, "gpt-a", principal=abroad)):
+        assert (answer["statusCode"], body(answer)["error"]["code"]) == (421, "misdirected_region")
+    assert "acme" not in capsys.readouterr().out
+
+
 def test_without_any_policy_there_is_no_list(emulator: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
     answer = models(models_route(models_environ(emulator, AWS_ENDPOINT_URL=refused_url())))
     assert (answer["statusCode"], body(answer)["error"]["code"]) == (503, "service_unavailable")

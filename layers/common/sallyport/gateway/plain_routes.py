@@ -21,6 +21,7 @@ from sallyport.observability.log import Logger
 from sallyport.policy.current import PolicyUnavailableError
 from sallyport.policy.limit_rules import RouterRules
 from sallyport.policy.parameters import PlainSettings
+from sallyport.routing.residency import Caller, check_home
 
 ROUTES: Mapping[str, tuple[str, ...]] = {
     "/healthz": ("GET",),
@@ -94,18 +95,20 @@ class PlainRoute:
         return buffered_error(error, shape_for_path(str(event.get("path", ""))), headers)
 
 
-def list_models(policy: Policy) -> Answer:
+def list_models(policy: Policy, home_region: str) -> Answer:
     """Give the answer of `GET /v1/models` and `/v1/models/{model}`: what this caller may use of the policy's models.
 
-    Where every model is on offer nobody knows them; then a caller sees those that it is allowed by name.
+    Where every model is on offer nobody knows them; then a caller sees those that it is allowed by name. Whose data
+    mayn't be handled in `home_region` is told where to go, as on every route.
     """
 
     def answer(request: Request, record: RequestRecord) -> Any:
-        principal = read_principal(request)
+        principal, rules = read_principal(request), _rules(policy)
+        check_home(Caller(principal.tenant, principal.residency), home_region, rules.endpoints)
         record.note_principal(principal)
         if "models" not in principal.scopes:
             raise InsufficientScopeError("This credential lacks the scope 'models'.")
-        visible = _visible(_on_offer(policy), principal.models)
+        visible = _visible(rules.models, principal.models)
         shown = _anthropic_model if "anthropic-version" in request.headers else _model
         if "model" not in request.path_parameters:
             return _listed([shown(model) for model in visible])
@@ -117,9 +120,9 @@ def list_models(policy: Policy) -> Answer:
     return answer
 
 
-def _on_offer(policy: Policy) -> Collection[str] | None:
+def _rules(policy: Policy) -> RouterRules:
     try:
-        return policy.get().models
+        return policy.get()
     except PolicyUnavailableError:
         raise ServiceUnavailableError("The gateway's policy can't be read at the moment.") from None
 

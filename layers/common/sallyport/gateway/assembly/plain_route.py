@@ -28,7 +28,12 @@ def models_route(environ: Environ, now: Callable[[], float] = time.time) -> Plai
     policy = router_policy(dynamodb, settings.config_table, settings.policy_refresh_s, parameters, logger, now)
     policy.prime()
     return PlainRoute(
-        "models", list_models(policy), settings.plain, logger, begin=deadline.begin, later=policy.refresh_early
+        "models",
+        list_models(policy, settings.plain.home_region),
+        settings.plain,
+        logger,
+        begin=deadline.begin,
+        later=policy.refresh_early,
     )
 
 
