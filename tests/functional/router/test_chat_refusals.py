@@ -46,6 +46,7 @@ def test_a_request_that_may_not_pass_is_refused(
         ("[]", 400, "invalid_request", None),
         ({"messages": []}, 400, "invalid_request", "model"),
         ({**CHAT, "temperature": 3}, 400, "invalid_request", "temperature"),
+        ({**CHAT, "Model": "another"}, 400, "unsupported_field", "Model"),
         ("x" * (5 * 1024 * 1024 + 1), 413, "request_too_large", None),
         ("é" * (3 * 1024 * 1024), 413, "request_too_large", None),
     ],

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sallyport.errors import InvalidJsonError
-from sallyport.verification.strict_json import MAX_DEPTH, parse_strict
+from sallyport.errors import InvalidJsonError, UnsupportedFieldError
+from sallyport.verification.strict_json import MAX_DEPTH, check_names, parse_strict
 
 JSON_VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none()
@@ -95,3 +95,31 @@ def test_a_refusal_repeats_nothing_of_the_body() -> None:
     with pytest.raises(InvalidJsonError) as caught:
         parse_strict('{"prompt-secret": 1, "prompt-secret": 2}')
     assert "secret" not in caught.value.message
+
+
+@pytest.mark.parametrize("name", ["Model", "BASE_URL", "\u017ftore", "Max_Tokens", "to\u212aens"])
+@pytest.mark.parametrize("value", ["other", None])
+def test_a_name_that_some_upstreams_take_for_another_is_refused(name: str, value: str | None) -> None:
+    """Go's encoding/json matches names whatever their case, and lets the last one win."""
+    with pytest.raises(UnsupportedFieldError) as caught:
+        check_names({"model": "gpt-a", name: value})
+    assert caught.value.param == name
+
+
+def test_a_tools_name_that_some_upstreams_take_for_another_is_refused() -> None:
+    with pytest.raises(UnsupportedFieldError) as caught:
+        check_names({"tools": [{"type": "function"}, {"type": "function", "Type": "web_search"}]})
+    assert caught.value.param == "tools[1].Type"
+
+
+def test_a_refused_name_is_told_in_part() -> None:
+    with pytest.raises(UnsupportedFieldError) as caught:
+        check_names({"X" * 1000: 1})
+    assert caught.value.param == "X" * 64
+
+
+@pytest.mark.parametrize("tools", [None, "Tools", [None, {}], {"Type": 1}])
+def test_names_within_what_is_the_clients_own_are_free(tools: object) -> None:
+    schema = {"type": "object", "properties": {"Type": {}, "ID": {}}}
+    check_names({"tools": tools, "metadata": {"Team": "a"}})
+    check_names({"tools": [{"type": "function", "function": {"name": "f", "parameters": schema}}]})

@@ -33,7 +33,7 @@ from sallyport.routing.residency import Caller, consider, eligible, targets_of
 from sallyport.routing.stored_responses import Owner, ResponseStore, StoreUnavailableError, check_ownership
 from sallyport.runtime.streaming import StreamedResponse
 from sallyport.verification.schema import RequestSchema
-from sallyport.verification.strict_json import parse_strict
+from sallyport.verification.strict_json import check_names, parse_strict
 
 
 class Pace(NamedTuple):
@@ -106,6 +106,7 @@ class _Exchange(Exchange):
         check_json_body(request)
         body = parse_strict(request.body)
         self._rooms.schema.check(body)
+        check_names(body)
         self._check_time()
         model = _check_model(body["model"], rules, principal)
         self._record.note(model=loggable_model(body["model"]), stream=body.get("stream") is True)
@@ -179,7 +180,11 @@ class _Exchange(Exchange):
             checked.meter, self._record, self._decisions, self._remaining_s, pace.now_s, pace.sleep, self._headers
         )
         answer = Forwarding(checked.sending, checked.attempts, checked.prepare, journey).forward()
-        self._own(answer, checked.principal.tenant)
+        try:
+            self._own(answer, checked.principal.tenant)
+        except BaseException:
+            answer.passage.close()
+            raise
         self._record.note(status=answer.status, complete=False)
         is_streamed = answer.sending.call.stream and answer.status < 300  # noqa: PLR2004 - HTTP
         return StreamedResponse(

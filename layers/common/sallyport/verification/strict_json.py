@@ -6,12 +6,15 @@ a way around every check made between them.
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from sallyport.errors import InvalidJsonError
+from sallyport.errors import InvalidJsonError, UnsupportedFieldError
 
 MAX_DEPTH = 64
 MAX_VALUES = 400_000
+MAX_SHOWN_CHARS = 64
+"""Of a field's name that nobody knows."""
 _MAX_NUMBER_LENGTH = 64
 _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 """A string, or what is left of one at the end; possessive, so that no text makes it look twice at a character."""
@@ -49,6 +52,27 @@ def parse_strict(text: str) -> Any:
     if text.count("{") + text.count("[") > MAX_DEPTH and _deeper_than(value, MAX_DEPTH):
         raise InvalidJsonError(f"The request body is nested more than {MAX_DEPTH} levels deep.")
     return value
+
+
+def check_names(body: Mapping[str, Any]) -> None:
+    """Raise `UnsupportedFieldError` for a field of a body, or of its tools, whose name isn't in small ASCII letters.
+
+    No field of these APIs has such a name. To an upstream in Go (encoding/json: Ollama, say) or .NET `Model` is
+    `model`, and the last of the two counts, so that it would do something else than what was checked and recorded.
+    """
+    _check_spelling("", body)
+    tools = body.get("tools")
+    for index, tool in enumerate(tools if isinstance(tools, list) else ()):
+        if isinstance(tool, dict):
+            _check_spelling(f"tools[{index}].", tool)
+
+
+def _check_spelling(path: str, fields: Mapping[str, Any]) -> None:
+    for name in fields:
+        if not name.isascii() or name != name.lower():
+            raise UnsupportedFieldError(
+                "A field's name must be in small letters.", param=f"{path}{name[:MAX_SHOWN_CHARS]}"
+            )
 
 
 def _check_structure(text: str) -> None:
