@@ -41,6 +41,13 @@ class BrokenAnswer:
     seen = Seen()
 
 
+class CutAnswer:
+    """A stream that broke off: its beginning told of the input, and then 70 bytes of text came by."""
+
+    reported = None
+    seen = Seen(70, 3, begun=ReportedUsage(90_000, 1, 80_000))
+
+
 class Desk:
     """Metering over memory, with what it told."""
 
@@ -131,3 +138,16 @@ def test_an_upstream_that_says_nothing_is_charged_the_prompt() -> None:
     assert (fields["output_tokens"], fields["usage_estimated"]) == (0, True)
     assert int(tokens) - int(desk.remaining()[1]) == fields["input_tokens"]
     assert [name for name, _ in desk.totals.added] == ["acme gpt-a"]
+
+
+def test_a_stream_that_broke_off_is_charged_the_input_that_its_beginning_told() -> None:
+    desk = Desk()
+    meter = desk.meter()
+    meter.admit()
+    meter.forward()
+    meter.answer = CutAnswer()
+    meter.close()
+    meter.settle()
+    ((_, total),) = desk.totals.added
+    assert (total.input_tokens, total.cached_input_tokens, total.output_tokens) == (90_000, 80_000, 20)
+    assert meter.is_estimated

@@ -1,6 +1,7 @@
 """Anthropic as a provider: what goes there, what may come back, in which words."""
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -405,3 +406,11 @@ def test_headers_are_returned_by_an_allow_list() -> None:
     common = {"content-type": "application/json", "retry-after": "2", "x-upstream-request-id": "req_1"}
     assert provider().returned_headers(answer, call(CHAT_COMPLETIONS)) == common
     assert provider().returned_headers(answer, call()) == {**common, "request-id": "req_1"}
+
+
+def test_a_first_event_that_comes_byte_by_byte_is_not_searched_anew_for_each() -> None:
+    begun = time.process_time()
+    pieces = [b": ", *[b"x"] * 70_000]
+    given = provider().chunks(Answer(*pieces, kind="text/event-stream"), call(stream=True))
+    assert b"".join(given) == b"".join(pieces)
+    assert time.process_time() - begun < 5  # half a minute otherwise

@@ -68,7 +68,7 @@ def test_a_stream_tells_its_input_first_and_its_output_last() -> None:
     events = (START, event("ping"), text("one"), text(" two"), END, event("message_stop"))
     assert streamed(*events).reported == ReportedUsage(325, 70, 300)
     assert streamed(b"".join(events)).reported == ReportedUsage(325, 70, 300)
-    assert streamed(*events).seen == Seen(7, 2)
+    assert streamed(*events).seen[:2] == (7, 2)
 
 
 def test_later_counts_replace_earlier_ones() -> None:
@@ -81,7 +81,17 @@ def test_a_stream_that_broke_off_reports_nothing_and_was_seen() -> None:
     thought = event("content_block_delta", index=0, delta={"type": "thinking_delta", "thinking": "hm"})
     usage = streamed(START, thought, tool)
     assert usage.reported is None
-    assert usage.seen == Seen(len('{\\"a\\"') + 2, 2)
+    assert usage.seen == Seen(len('{\\"a\\"') + 2, 2, begun=ReportedUsage(325, 1, 300))
+
+
+def test_a_summary_of_the_conversation_counts_though_the_sums_leave_it_out() -> None:
+    summary = {"type": "compaction", **USAGE, "input_tokens": 180_000, "output_tokens": 3500}
+    advice = {"type": "advisor_message", "input_tokens": 40, "output_tokens": 2}
+    told = {**USAGE, "iterations": [summary, {"type": "message", **USAGE}, advice, None]}
+    expected = ReportedUsage(325 + 180_320 + 40, 7 + 3500 + 2, 600)
+    assert read_anthropic_usage(told) == expected
+    assert streamed(START, event("message_delta", delta={}, usage=told)).reported == expected
+    assert read_anthropic_usage({**USAGE, "iterations": "none"}) == ReportedUsage(325, 7, 300)
 
 
 def test_text_that_speaks_of_usage_is_no_usage() -> None:

@@ -1,6 +1,7 @@
 """Usage, read from answers of every kind and size, and from none."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -93,6 +94,14 @@ def test_a_body_too_long_to_be_parsed_is_searched_at_both_ends(where: str) -> No
     usages = body_usage(*(raw[at : at + 65_536] for at in range(0, len(raw), 65_536)))
     assert usages.reported == REPORTED
     assert usages.seen == Seen(len(raw), 0)
+
+
+def test_looking_for_usage_that_is_nowhere_takes_no_time_to_speak_of() -> None:
+    begun = time.process_time()
+    usage = StreamUsage()
+    usage.feed(b"data: " + b'"usage":{' * 100_000 + b"\n\n")
+    assert (usage.reported, body_usage(b"{" + b'"usage":{' * 100_000).reported) == (None, None)
+    assert time.process_time() - begun < 5  # half a minute each, were all that follows read at every place
 
 
 def test_text_that_speaks_of_usage_is_no_usage() -> None:

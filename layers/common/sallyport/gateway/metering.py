@@ -205,6 +205,8 @@ class Meter:
         self.is_estimated = True
         seen = self.answer.seen
         output = estimate_output_tokens(seen.text_bytes, seen.chunks) if self._is_output_read else 0
+        if seen.begun is not None:
+            return Usage(*seen.begun._replace(output_tokens=max(output, seen.begun.output_tokens)))
         return Usage(self._terms.reservation.prompt_tokens or 0, output)
 
     def _headers(self, states: Sequence[RuleState], refused_by: RuleState | None) -> dict[str, str]:

@@ -38,6 +38,7 @@ _PATHS = {
 _VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _BETA = re.compile(r"[A-Za-z0-9._, -]{1,1024}")
 _EVENT_END = re.compile(rb"\r?\n\r?\n")
+_EVENT_END_OVERLAP = 3
 MAX_FIRST_EVENT_BYTES = 64 * 1024
 
 
@@ -150,16 +151,17 @@ def _client_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 def _unless_error(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """Give a stream as it arrives once its first event is known not to be an error. Raises that error."""
-    held = b""
+    held = bytearray()
     for chunk in chunks:
+        looked_at = max(len(held) - _EVENT_END_OVERLAP, 0)
         held += chunk
-        if _EVENT_END.search(held) or len(held) > MAX_FIRST_EVENT_BYTES:
+        if _EVENT_END.search(held, looked_at) or len(held) > MAX_FIRST_EVENT_BYTES:
             break
-    event = next(read_events((held,)), {})
+    event = next(read_events((bytes(held),)), {})
     if event.get("type") == "error":
         raise told_failure(event)
     if held:
-        yield from chain((held,), chunks)
+        yield from chain((bytes(held),), chunks)
 
 
 def _media_type(call: Call) -> str:

@@ -13,6 +13,8 @@ _DATA = re.compile(rb"^data:[ ]?(.*)$", re.MULTILINE)
 _DELTA = re.compile(rb'"(?:text|partial_json|thinking)"\s*:\s*"((?:[^"\\]++|\\.)*+)')
 _IS_DELTA = re.compile(rb'"type"\s*:\s*"content_block_delta"')
 _COUNTS = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+_BESIDE = ("compaction", "advisor_message")
+"""Iterations that are charged for, but aren't in the sums at the top: summing up, asking another model."""
 
 
 class AnthropicBodyUsage(BodyUsage):
@@ -50,7 +52,7 @@ class AnthropicStreamUsage:
     @property
     def seen(self) -> Seen:
         """Give how much came by."""
-        return Seen(self._text_bytes, self._chunks)
+        return Seen(self._text_bytes, self._chunks, read_anthropic_usage(self._usage))
 
     def _look(self, data: bytes) -> None:
         event = _parsed(data) if b'"usage"' in data else None
@@ -59,7 +61,8 @@ class AnthropicStreamUsage:
         holder = event.get("message") if event.get("type") == "message_start" else event
         usage = holder.get("usage") if isinstance(holder, dict) else None
         if isinstance(usage, dict):
-            self._usage |= {name: usage[name] for name in _COUNTS if usage.get(name) is not None}
+            named = (*_COUNTS, "iterations")
+            self._usage |= {name: usage[name] for name in named if usage.get(name) is not None}
             self._is_last = self._is_last or event.get("type") == "message_delta"
 
 
@@ -75,6 +78,20 @@ class CountTokensUsage:
 
 def read_anthropic_usage(value: Any) -> ReportedUsage | None:
     """Read a message's `usage` object. None for what makes no sense; a count that is missing or null is 0."""
+    summed_up = _read_counts(value)
+    if summed_up is None:
+        return None
+    iterations = value.get("iterations")
+    read = [_read_counts(one) for one in (iterations if isinstance(iterations, list) else ()) if _is_beside(one)]
+    given, made, cached = zip(summed_up, *filter(None, read), strict=True)
+    return ReportedUsage(sum(given), sum(made), sum(cached))
+
+
+def _is_beside(iteration: Any) -> bool:
+    return isinstance(iteration, dict) and iteration.get("type") in _BESIDE
+
+
+def _read_counts(value: Any) -> ReportedUsage | None:
     if not isinstance(value, dict) or value.get("input_tokens") is None:
         return None
     counts = [token_count(0 if value.get(name) is None else value[name]) for name in _COUNTS]

@@ -6,6 +6,7 @@ is no usage.
 
 import json
 import re
+from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -13,6 +14,8 @@ MAX_WHOLE_BYTES = 4 * 1024 * 1024
 """A JSON answer is parsed whole up to here; of a longer one the first and the last `MAX_END_BYTES` are searched."""
 MAX_END_BYTES = 16 * 1024
 MAX_TOKENS = 1_000_000_000
+MAX_TRIES = 16
+"""Of a text that isn't whole JSON: so many of its last usage objects are read, each may take all that follows."""
 
 # A quote inside of a JSON string is escaped, so neither pattern can begin within an answer's text.
 _USAGE = re.compile(rb'"usage"\s*:\s*(?=\{)')
@@ -32,10 +35,14 @@ class ReportedUsage(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What of an answer came by: bytes of generated text, as JSON has them, and events that carry data."""
+    """What of an answer came by: bytes of generated text, as JSON has them, and events that carry data.
+
+    `begun` is what the upstream told at the beginning: all of the input, hardly any of the output.
+    """
 
     text_bytes: int = 0
     chunks: int = 0
+    begun: ReportedUsage | None = None
 
 
 class StreamUsage:
@@ -142,14 +149,15 @@ def _read_counts(value: dict[str, Any], input_name: str, output_name: str) -> Re
 def search_usage(text: bytes, read: UsageObject) -> ReportedUsage | None:
     """Give the last usage object in a part of an answer, read by `read`."""
     decode = json.JSONDecoder().raw_decode
-    found = None
-    for match in _USAGE.finditer(text):
-        end = text[match.end() : match.end() + MAX_END_BYTES]
+    begins = deque((match.end() for match in _USAGE.finditer(text)), maxlen=MAX_TRIES)
+    for begin in reversed(begins):
         try:
-            found = read(decode(end.decode(errors="replace"))[0]) or found
+            found = read(decode(text[begin : begin + MAX_END_BYTES].decode(errors="replace"))[0])
         except (ValueError, RecursionError):
             continue
-    return found
+        if found is not None:
+            return found
+    return None
 
 
 def _text_bytes(text: bytes) -> int:
