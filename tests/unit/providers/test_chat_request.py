@@ -90,6 +90,27 @@ def test_assistant_message_as_the_sdk_gives_it_back_is_read() -> None:
     assert chat(user("a"), {**answer, "function_call": None, "tool_calls": None}).turns[1].role == "assistant"
 
 
+def test_an_answer_that_was_empty_may_come_back() -> None:
+    request = chat(user("a"), {"role": "assistant", "content": ""}, user("b"))
+    (turn,) = request.turns
+    assert [part.text for part in turn.parts if isinstance(part, TextPart)] == ["a", "b"]
+
+
+@pytest.mark.parametrize("calls", [1, 100])
+def test_very_many_values_in_arguments_are_refused_before_they_are_read(calls: int) -> None:
+    arguments = '{"a": [' + "{}," * (140_000 // calls) + "1]}"
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}}
+    with pytest.raises(SchemaViolationError) as caught:
+        chat(user("a"), {"role": "assistant", "tool_calls": [call] * calls})
+    assert caught.value.param == "messages[1].tool_calls"
+
+
+def test_marks_within_a_text_of_arguments_are_no_values() -> None:
+    arguments = '{"code": "' + "{,[" * 200_000 + '"}'
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}}
+    assert chat(user("a"), {"role": "assistant", "tool_calls": [call]}).turns[1].parts
+
+
 def test_tool_result_may_be_empty() -> None:
     request = chat(
         {"role": "assistant", "tool_calls": [CALL]},

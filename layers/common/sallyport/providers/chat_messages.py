@@ -2,9 +2,10 @@
 
 import json
 import math
+import re
 from binascii import Error as Base64Error
 from binascii import a2b_base64
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sallyport.providers.chat_fields import a_list, a_name, a_text, an_object, malformed, present, unsupported
@@ -13,6 +14,9 @@ from sallyport.providers.chat_parts import ImagePart, Part, TextPart, ToolCallPa
 _SYSTEM = ("system", "developer")  # no set: what is looked for may be a list
 _IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 _ROLES = "system, developer, user, assistant or tool"
+_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+MAX_ARGUMENT_VALUES = 400_000
+"""Of all calls together: small values take fifty times their own size in memory."""
 
 
 def read_messages(value: Any) -> tuple[tuple[TextPart, ...], tuple[Turn, ...]]:
@@ -25,12 +29,33 @@ def read_messages(value: Any) -> tuple[tuple[TextPart, ...], tuple[Turn, ...]]:
         (an_object(message, f"messages[{index}]"), f"messages[{index}]")
         for index, message in enumerate(a_list(value, "messages"))
     ]
+    _check_arguments(messages)
     start = next((at for at, (message, _) in enumerate(messages) if message.get("role") not in _SYSTEM), len(messages))
     system = tuple(part for message, path in messages[:start] for part in _system_parts(message, path))
-    turns = _merged([_turn(message, path) for message, path in messages[start:]])
+    turns = _merged([turn for message, path in messages[start:] if (turn := _turn(message, path)).parts])
     if not turns:
         raise malformed("messages", "more than a system prompt")
     return system, turns
+
+
+def _check_arguments(messages: Iterable[tuple[Mapping[str, Any], str]]) -> None:
+    """Refuse very many values in calls' arguments: they are JSON in a text, which the body's own bound doesn't see."""
+    count = 0
+    for message, path in messages:
+        calls = message.get("tool_calls")
+        for call in calls if isinstance(calls, list) else ():
+            function = call.get("function") if isinstance(call, dict) else None
+            count += _values(function.get("arguments") if isinstance(function, dict) else None)
+            if count > MAX_ARGUMENT_VALUES:
+                raise malformed(f"{path}.tool_calls", f"calls with at most {MAX_ARGUMENT_VALUES} values in all")
+
+
+def _values(arguments: Any) -> int:
+    """Give a number that is at least that of the values: braces count thrice, for objects take the most memory."""
+    if not isinstance(arguments, str):
+        return 0
+    text = _STRING.sub("", arguments)
+    return text.count(",") + text.count("[") + 3 * text.count("{")
 
 
 def _merged(turns: Sequence[Turn]) -> tuple[Turn, ...]:
@@ -55,7 +80,7 @@ def _turn(message: Mapping[str, Any], path: str) -> Turn:
     if role not in _READERS:
         raise malformed(f"{path}.role", _ROLES)
     parts = _READERS[role](message, path)
-    if not parts:
+    if not parts and (role != "assistant" or message.get("content") is None):  # an answer may have been empty
         raise malformed(f"{path}.content", "something")
     return Turn("assistant" if role == "assistant" else "user", parts)
 
