@@ -75,6 +75,7 @@ def test_a_tool_that_is_none_is_refused(operation: str, tools: Any) -> None:
         ("chat_completions", {"search_parameters": {"mode": "auto"}}, "search_parameters"),
         ("chat_completions", {"data_sources": [{"type": "azure_search"}]}, "data_sources"),
         ("chat_completions", {"plugins": [{"id": "web"}]}, "plugins"),
+        ("chat_completions", {"enable_search": True}, "enable_search"),
         ("messages", {"mcp_servers": [{"type": "url", "url": "https://mcp.example.com"}]}, "mcp_servers"),
         ("messages", {"container": {"skills": [{"skill_id": "pptx"}]}}, "container"),
     ],
@@ -82,6 +83,10 @@ def test_a_tool_that_is_none_is_refused(operation: str, tools: Any) -> None:
 def test_fields_that_have_a_tool_run_are_refused(operation: str, body: dict[str, Any], param: str) -> None:
     assert refused_param(operation, body) == param
     check_hosted_tools(operation, dict.fromkeys(body), ())
+
+
+def test_a_search_that_is_switched_off_passes() -> None:
+    check_hosted_tools("chat_completions", {"enable_search": False}, ())
 
 
 def test_an_empty_object_that_asks_for_a_search_is_refused() -> None:
@@ -153,6 +158,9 @@ def test_a_tool_that_is_defined_in_mid_conversation_is_looked_at(place: str) -> 
         ("messages", {"thread": {"type": "create"}}),
         ("chat_completions", {"models": ["a"]}),
         ("chat_completions", {"provider": {"order": ["x"]}}),
+        ("chat_completions", {"preset": "mine"}),
+        ("chat_completions", {"providerOptions": {"gateway": {"only": ["x"]}}}),
+        ("chat_completions", {"user_config": {"model_list": []}}),
         ("embeddings", {"api_base": "https://example.com"}),
         ("responses", {"base_url": "https://example.com"}),
     ],

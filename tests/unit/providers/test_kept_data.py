@@ -9,7 +9,25 @@ from sallyport.providers.kept_data import check_kept_data
 
 FILE_PART = {"type": "file", "file": {"file_id": "file-1"}}
 USER = {"role": "user", "content": "hello"}
+CODE = {"type": "code_interpreter"}
+FILE_ID_SCHEMA = {"type": "object", "properties": {"file_id": {"type": "string"}}}
 REFERRING: list[tuple[str, dict[str, Any], str]] = [
+    ("responses", {"input": [USER, {"type": "image_generation_call", "id": "ig_1"}]}, "input[1]"),
+    ("responses", {"tools": [{**CODE, "container": "cntr_1"}]}, "tools[0]"),
+    ("responses", {"tools": [{**CODE, "container": {"type": "auto", "file_ids": ["f"]}}]}, "tools[0]"),
+    (
+        "responses",
+        {"tools": [{"type": "shell", "environment": {"type": "container_reference", "container_id": "c"}}]},
+        "tools[0]",
+    ),
+    (
+        "responses",
+        {"input": [{"type": "additional_tools", "role": "developer", "tools": [{**CODE, "container": "cntr_1"}]}]},
+        "input[0].tools[0]",
+    ),
+    ("messages", {"container": "container_1", "messages": []}, "container"),
+    ("messages", {"container": {"id": "container_1", "skills": []}, "messages": []}, "container"),
+    ("chat_completions", {"messages": [{"role": "assistant", "audio": {"id": "audio_1"}}]}, "messages[0]"),
     ("responses", {"conversation": {"id": "conv_1"}}, "conversation"),
     ("responses", {"prompt": {"id": "pmpt_1"}}, "prompt"),
     ("responses", {"input": [USER, {"type": "item_reference", "id": "msg_1"}]}, "input[1]"),
@@ -48,6 +66,18 @@ REFERRING: list[tuple[str, dict[str, Any], str]] = [
     ),
 ]
 HARMLESS: list[tuple[str, dict[str, Any]]] = [
+    ("responses", {"tools": [{"type": "function", "name": "f", "parameters": FILE_ID_SCHEMA}]}),
+    ("responses", {"tools": [{**CODE, "container": {"type": "auto", "file_ids": []}}]}),
+    ("responses", {"input": [{"type": "image_generation_call", "id": "ig_1", "result": "aGk="}]}),
+    (
+        "responses",
+        {"input": [{"type": "additional_tools", "tools": [{"type": "function", "parameters": FILE_ID_SCHEMA}]}]},
+    ),
+    ("messages", {"container": {"skills": [{"type": "anthropic", "skill_id": "pptx"}]}, "messages": []}),
+    (
+        "messages",
+        {"messages": [{"role": "system", "content": [{"tool": {"definition": {"input_schema": FILE_ID_SCHEMA}}}]}]},
+    ),
     ("responses", {"input": "file_id", "conversation": None, "prompt": None}),
     ("responses", {"input": [USER, {"type": "function_call_output", "call_id": "c", "output": ""}]}),
     ("responses", {"input": [{"type": "reasoning", "id": "rs_1", "encrypted_content": "x"}]}),

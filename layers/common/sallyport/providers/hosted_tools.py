@@ -25,6 +25,7 @@ _FIELDS = {
     "web_search_options": "web_search",
     "search_parameters": "web_search",  # xAI's
     "data_sources": "data_sources",  # Azure's: indexes of its search service
+    "enable_search": "web_search",  # Qwen's
     "plugins": "plugins",  # OpenRouter's
     "mcp_servers": "mcp",
     "container": "code_execution",  # Anthropic's: skills among it
@@ -36,6 +37,9 @@ _CHOOSING = (
     "thread",  # Anthropic's: state that is kept there
     "models",  # OpenRouter's: other models
     "provider",  # OpenRouter's: whose machines
+    "preset",  # OpenRouter's: both of them
+    "providerOptions",  # Vercel's: both of them
+    "user_config",  # LiteLLM's: models and addresses
     "api_base",  # LiteLLM's: an address
     "base_url",
 )
@@ -54,7 +58,7 @@ def check_hosted_tools(operation: str, body: Mapping[str, Any], permitted: Seque
         message = f"{chosen} would choose where the request is processed, which this gateway's policy does."
         raise UnsupportedFieldError(message, param=chosen)
     for field, needed in _FIELDS.items():
-        if body.get(field) not in (None, []) and needed not in permitted:  # {} asks for a search, too
+        if body.get(field) not in (None, [], False) and needed not in permitted:  # {} asks for a search, too
             raise _refusal(field)
     _check_tools(operation, body, permitted)
 
