@@ -60,6 +60,7 @@ def test_an_older_environment_has_the_defaults() -> None:
         ("MAX_OUTPUT_TOKENS", "nan"),
         ("LIMIT_STORE_FAILURE", "maybe"),
         ("STREAM_USAGE", "on"),
+        ("UPSTREAM_REGION", "eu-west-1,us-east-1"),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_name(name: str, value: str) -> None:

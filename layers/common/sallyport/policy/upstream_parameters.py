@@ -40,13 +40,21 @@ def read_upstream(read: Variables) -> UpstreamSettings:
     """Read the upstream. Raises `ConfigurationError`."""
     settings = UpstreamSettings(
         base_url=read.url("UPSTREAM_BASE_URL"),
-        region=read.regions("UPSTREAM_REGION")[0],
+        region=_read_region(read),
         secret=read.optional("UPSTREAM_SECRET"),
         connect_timeout_s=read_connect_timeout_s(read),
         idle_timeout_s=read_idle_timeout_s(read),
         provider=read.choice("UPSTREAM_PROVIDER", {name: name for name in _PROVIDERS}, default="openai"),
     )
     return _checked_bedrock(settings) if settings.provider == "bedrock" else settings
+
+
+def _read_region(read: Variables) -> str:
+    """Read the one region; of several, those after the first would count for nothing."""
+    regions = read.regions("UPSTREAM_REGION")
+    if len(regions) > 1:
+        raise ConfigurationError("SALLYPORT_UPSTREAM_REGION: must name one region")
+    return regions[0]
 
 
 def read_connect_timeout_s(read: Variables) -> float:
