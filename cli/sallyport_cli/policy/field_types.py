@@ -29,6 +29,9 @@ _MODEL: Final = "^[A-Za-z0-9][A-Za-z0-9._:/@-]*$"
 _SECRET: Final = "^[A-Za-z0-9_+=.@-]{1,100}$"  # noqa: S105 - what names of secrets look like
 _MANY_HEX_DIGITS: Final = 32
 _LONG_WITHOUT_SIGNS: Final = 40
+_LONG_NAME: Final = 20
+_KEY_PREFIXES: Final = ("sk-", "sk_", "sp_", "gsk_", "xai-", "bedrock-api-key-")
+"""What API keys of providers, and of this gateway, begin with."""
 _TOKEN_TYPE: Final = "^[A-Za-z0-9!#$&^_.+/-]{1,64}$"  # noqa: S105 - what `typ` looks like
 
 
@@ -64,7 +67,8 @@ def check_secret_name(text: str, folder: str) -> str:
     """Refuse a secret in the place of its name, which isn't kept secret: it is stored, shown and logged."""
     name = matching(_SECRET, "is the name of a secret: 1 to 100 letters, digits and _+=.@-")(text)
     is_hex = len(name) >= _MANY_HEX_DIGITS and re.fullmatch("[0-9A-Fa-f]+", name) is not None
-    if is_hex or (len(name) > _LONG_WITHOUT_SIGNS and not set("-_./") & set(name)):
+    is_key = len(name) > _LONG_NAME and name.startswith(_KEY_PREFIXES)
+    if is_hex or is_key or (len(name) > _LONG_WITHOUT_SIGNS and not set("-_./") & set(name)):
         raise ValueError(
             f"looks like a secret itself; here stands its name in Secrets Manager, after <stack>/{folder}/"
         )

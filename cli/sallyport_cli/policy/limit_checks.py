@@ -131,9 +131,12 @@ def _lifting_nothing(policy: Policy, path: Path, limits: Sequence[TenantLimit]) 
 
 def _unknown_names(policy: Policy, path: Path, limit: Limit | TenantLimit) -> Problems:
     match = limit.match
-    apps = [f"app:{name}" for name in policy.apps or ()]
-    models = None if policy.models is None else {*policy.models, *apps}
-    yield from _unknown((*path, "match", "models"), match.models, models, "models")
+    apps = {f"app:{name}" for name in policy.apps or ()}
+    models = [name for name in match.models if name not in apps]
+    yield from _unknown((*path, "match", "models"), models, policy.models, "models")
+    if policy.models is None:
+        unknown = [name for name in models if name.startswith("app:")]
+        yield from _unknown((*path, "match", "models"), unknown, (), "apps")
     yield from _unknown((*path, "match", "tenants"), getattr(match, "tenants", ()), policy.tenants, "tenants")
 
 

@@ -43,7 +43,7 @@ def _regions(policy: Policy, alias: str, target: ModelTarget, resolve: Resolver 
     if policy.upstreams is None:
         return target.regions
     upstream = policy.upstreams[target.upstream]
-    if upstream.provider == "bedrock":
+    if upstream.is_at_bedrock:
         return bedrock_regions(upstream.region, target.model or alias, target.regions, resolve)
     return _declared(upstream, target)
 

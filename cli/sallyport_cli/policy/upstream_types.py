@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from sallyport.gateway.app_headers import may_forward, may_return
 from sallyport.policy.upstream_rules import AUTHENTICATION, DEFAULT_UPSTREAM, GLOBAL, PROVIDERS
 from sallyport_cli.policy.field_types import Region, check_secret_name, matching
 
@@ -18,14 +19,6 @@ _TOOL: Final = "^[a-z][a-z0-9_]{0,63}$"
 _HEADER: Final = "^[a-z0-9][a-z0-9-]{0,63}$"
 _MODEL: Final = "^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}$"
 _REGION: Final = "^([a-z]{2}(-[a-z]+)+-[0-9]{1,2}|global)$"
-_OF_A_CONNECTION: Final = frozenset({
-    "connection", "content-length", "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade",
-    "via",
-})  # fmt: skip
-"""Headers that a proxy makes itself, or that end at it (RFC 9110, 7.6.1)."""
-_OF_THE_CALLER: Final = frozenset({*AUTHENTICATION, "cookie", "forwarded"})
-"""Headers that would pass on what the caller proved itself with, or what it says of itself."""
-_OWN_PREFIXES: Final = ("x-sallyport-", "x-forwarded-", "x-amz-", "x-amzn-", "proxy-", "sec-")
 
 
 def _one_of(known: tuple[str, ...], what: str) -> Callable[[str], str]:
@@ -47,17 +40,16 @@ def _secret(text: str) -> str:
     return check_secret_name(text, "upstreams")
 
 
-def _check_passed(text: str) -> str:
-    matching(_HEADER, "a header's name is 1 to 64 lower-case letters, digits and dashes")(text)
-    if text in _OF_A_CONNECTION or text.startswith(_OWN_PREFIXES):
-        raise ValueError(f"{text} is never passed on")
-    return text
+def _header(may_pass: Callable[[str], bool]) -> Callable[[str], str]:
+    """Give a check by what the function of /apps/ lets pass, so that nothing is taken here and left out there."""
+    is_name = matching(_HEADER, "a header's name is 1 to 64 lower-case letters, digits and dashes")
 
+    def check(text: str) -> str:
+        if not may_pass(is_name(text)):
+            raise ValueError(f"{text} is never passed on")
+        return text
 
-def _request_header(text: str) -> str:
-    if text in _OF_THE_CALLER:
-        raise ValueError(f"{text} is never passed on")
-    return _check_passed(text)
+    return check
 
 
 def _is_place(text: str) -> bool:
@@ -122,5 +114,9 @@ HostedTools = _list_of(
     50,
 )
 Places = _list_of(Annotated[str, AfterValidator(_place)], {"type": "string", "pattern": _REGION}, 50, 1)
-RequestHeaders = _list_of(Annotated[str, AfterValidator(_request_header)], {"type": "string", "pattern": _HEADER}, 50)
-AnswerHeaders = _list_of(Annotated[str, AfterValidator(_check_passed)], {"type": "string", "pattern": _HEADER}, 50)
+RequestHeaders = _list_of(
+    Annotated[str, AfterValidator(_header(may_forward))], {"type": "string", "pattern": _HEADER}, 50
+)
+AnswerHeaders = _list_of(
+    Annotated[str, AfterValidator(_header(may_return))], {"type": "string", "pattern": _HEADER}, 50
+)

@@ -7,8 +7,9 @@ from typing import Any, Final, Self
 
 from pydantic import Field, ValidationInfo, model_validator
 
+from sallyport.policy.bedrock_ids import is_at_bedrock
 from sallyport.policy.upstream_rules import AppRules
-from sallyport.policy.urls import bedrock_url, check_upstream_url, is_bedrock_url, is_loopback
+from sallyport.policy.urls import aws_region_of, bedrock_url, check_upstream_url, is_bedrock_url, is_loopback
 from sallyport_cli.policy import upstream_types as kinds
 from sallyport_cli.policy.field_types import Tenants, surroundings
 from sallyport_cli.policy.problems import at
@@ -51,6 +52,11 @@ class Upstream(Section):
         known = bedrock_url(self.region) if self.provider == "bedrock" else ANTHROPIC_URL
         return (self.base_url or known).removesuffix("/")
 
+    @property
+    def is_at_bedrock(self) -> bool:
+        """Whether its models are Bedrock's, so that their ids tell where they process."""
+        return is_at_bedrock(self.provider, self.url)
+
     def as_json(self) -> dict[str, Any]:
         """Give the fields of `UpstreamRules` but its name, which stands before them; `secret` without its folder."""
         return {
@@ -91,6 +97,8 @@ def _url_problems(upstream: Upstream, *, local: bool) -> Problems:
     if upstream.provider == "bedrock" and not (is_bedrock_url(url, upstream.region) or is_loopback(url)):
         reason = f"must be AWS's own endpoint of {upstream.region}, such as {bedrock_url(upstream.region)}"
         yield ("base_url",), f"{reason}; leave it out for that one"
+    elif (named := aws_region_of(url)) not in {None, upstream.region}:
+        yield ("region",), f"is {upstream.region}, and the host of base_url is one of AWS in {named}"
     if upstream.provider == "anthropic" and url.endswith("/v1"):
         yield ("base_url",), "ends before /v1, which is in the API's paths already"
 

@@ -52,8 +52,22 @@ def test_an_unknown_beginning_never_stays(model: str) -> None:
 
 
 def test_what_other_providers_call_a_model_says_nothing() -> None:
-    openai = BEDROCK._replace(provider="openai")
+    openai = BEDROCK._replace(provider="openai", base_url="https://api.openai.com/v1")
     assert regions_by_name(openai, "global.anthropic.claude-x") == (HERE,)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://bedrock-runtime.eu-central-1.amazonaws.com/openai/v1",
+        "https://Bedrock-Mantle.EU-Central-1.api.aws/v1",
+        "https://vpce-1.bedrock-runtime.eu-central-1.vpce.amazonaws.com:443",
+    ],
+)
+def test_at_bedrock_s_openai_api_ids_say_what_they_say_elsewhere_there(url: str) -> None:
+    openai = BEDROCK._replace(provider="openai", base_url=url)
+    assert regions_by_name(openai, "global.openai.gpt-x") == (HERE, "global")
+    assert regions_by_name(openai, "openai.gpt-x") == (HERE,)
 
 
 def test_a_global_profile_is_known_in_an_arn_too() -> None:

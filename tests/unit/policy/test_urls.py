@@ -5,6 +5,7 @@ import re
 import pytest
 
 from sallyport.policy.urls import (
+    aws_region_of,
     bedrock_url,
     check_published_url,
     check_upstream_url,
@@ -281,3 +282,20 @@ def test_what_only_looks_like_aws(url: str) -> None:
 def test_aws_s_endpoint_of_a_region(region: str) -> None:
     assert is_bedrock_url(bedrock_url(region), region)
     assert check_upstream_url(bedrock_url(region), local=False) == bedrock_url(region)
+
+
+@pytest.mark.parametrize(
+    ("url", "region"),
+    [
+        ("https://bedrock-runtime.us-east-1.amazonaws.com/openai/v1", "us-east-1"),
+        ("https://bedrock-runtime.cn-north-1.amazonaws.com.cn", "cn-north-1"),
+        ("https://Bedrock-Mantle.US-West-2.api.aws/v1", "us-west-2"),
+        ("https://lb-1.eu-west-1.elb.amazonaws.com", "eu-west-1"),
+        ("https://abc.lambda-url.us-gov-west-1.on.aws", "us-gov-west-1"),
+        ("https://d111.us-east-1.example.com", None),
+        ("https://us-east-1.amazonaws.com.example.com", None),
+        ("https://api.openai.com/us-east-1.amazonaws.com", None),
+    ],
+)
+def test_the_region_that_a_host_of_aws_tells(url: str, region: str | None) -> None:
+    assert aws_region_of(url) == region

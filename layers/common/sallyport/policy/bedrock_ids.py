@@ -18,6 +18,11 @@ VENDORS = frozenset({
 _MODEL = re.compile(r"(?P<vendor>[a-z0-9]+)\.[A-Za-z0-9][A-Za-z0-9._:-]*")
 _ARN = re.compile(r"arn:aws[a-z-]*:bedrock:(?P<region>[a-z0-9-]+)::foundation-model/[A-Za-z0-9][A-Za-z0-9._:-]*")
 
+_AT_BEDROCK = re.compile(
+    r"https://(?:[a-z0-9-]+\.)?bedrock-[a-z-]+\.[a-z0-9.-]+\.(?:amazonaws\.com(?:\.cn)?|api\.aws)(?:[:/]|$)",
+    re.IGNORECASE,
+)
+
 
 def stays_in_region(model_id: str, region: str) -> bool:
     """Say whether a model asked of this region by this id is sure to be run there."""
@@ -33,11 +38,16 @@ def is_global(model_id: str) -> bool:
     return model_id.rpartition("/")[2].startswith("global.")
 
 
+def is_at_bedrock(provider: str, base_url: str) -> bool:
+    """Say whether an upstream's models are Bedrock's: also by its OpenAI-compatible API, which has another provider."""
+    return provider == "bedrock" or _AT_BEDROCK.match(base_url) is not None
+
+
 def regions_by_name(upstream: UpstreamRules, model_id: str) -> tuple[str, ...]:
     """Give where a model of an upstream may process as far as its id tells, where nobody declared anything.
 
     That is the upstream's region, and of a Bedrock model that may leave it `GLOBAL` too: nobody knows where it goes.
     """
-    if upstream.provider == "bedrock" and not stays_in_region(model_id, upstream.region):
+    if is_at_bedrock(upstream.provider, upstream.base_url) and not stays_in_region(model_id, upstream.region):
         return (upstream.region, GLOBAL)
     return (upstream.region,)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sallyport.policy.bedrock_ids import is_global, regions_by_name
+from sallyport.policy.bedrock_ids import is_at_bedrock, is_global, regions_by_name
 from sallyport.policy.limit_rules import Price
 from sallyport.policy.upstream_rules import (
     AUTHENTICATION,
@@ -93,7 +93,7 @@ def _target_regions(raw: Mapping[str, Any], model: str, upstream: UpstreamRules)
     declared = _places(raw["regions"])
     regions = tuple(dict.fromkeys((upstream.region, *declared))) if is_default else declared
     _check(upstream.region in regions)
-    _check(GLOBAL in regions or upstream.provider != "bedrock" or not is_global(model))
+    _check(GLOBAL in regions or not is_at_bedrock(upstream.provider, upstream.base_url) or not is_global(model))
     return regions
 
 

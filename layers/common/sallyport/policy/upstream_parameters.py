@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from sallyport.policy.upstream_rules import DEFAULT_UPSTREAM, UpstreamRules
-from sallyport.policy.urls import is_bedrock_url, is_loopback
+from sallyport.policy.urls import aws_region_of, is_bedrock_url, is_loopback
 from sallyport.policy.variables import ConfigurationError, Variables
 
 _PROVIDERS = ("openai", "anthropic", "bedrock")
@@ -46,7 +46,11 @@ def read_upstream(read: Variables) -> UpstreamSettings:
         idle_timeout_s=read_idle_timeout_s(read),
         provider=read.choice("UPSTREAM_PROVIDER", {name: name for name in _PROVIDERS}, default="openai"),
     )
-    return _checked_bedrock(settings) if settings.provider == "bedrock" else settings
+    if settings.provider == "bedrock":
+        return _checked_bedrock(settings)
+    if (named := aws_region_of(settings.base_url)) not in {None, settings.region}:
+        raise ConfigurationError(f"SALLYPORT_UPSTREAM_BASE_URL: is in {named}, and SALLYPORT_UPSTREAM_REGION is not")
+    return settings
 
 
 def _read_region(read: Variables) -> str:

@@ -47,6 +47,9 @@ _BEDROCK = re.compile(
     r"|[a-z0-9-]+\.bedrock-runtime\.(?P<vpce>[a-z0-9-]+)\.vpce\.amazonaws\.com)"
 )
 
+_AWS_HOST = re.compile(r"(?P<labels>.+)\.(?:amazonaws\.com(?:\.cn)?|api\.aws|on\.aws)")
+_REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-[0-9]{1,2}")
+
 
 class Url(NamedTuple):
     """A URL taken apart. `host` is without an IPv6 address's brackets; `authority` is what a Host header has."""
@@ -145,6 +148,16 @@ def is_bedrock_url(text: str, region: str) -> bool:
     if match["vpce"] is not None:
         return match["vpce"] == region
     return match["region"] == region and (match["cn"] is not None) == region.startswith("cn-")
+
+
+def aws_region_of(text: str) -> str | None:
+    """Give the region that the name of a host of AWS's tells, whatever service it is; None where it tells none.
+
+    Raises `ValueError` for what isn't a URL. Source: AWS General Reference, "AWS service endpoints".
+    """
+    match = _AWS_HOST.fullmatch(parse_url(text).host.lower())
+    labels = match["labels"].split(".") if match is not None else ()
+    return next((label for label in labels if _REGION.fullmatch(label) is not None), None)
 
 
 def is_loopback(text: str) -> bool:

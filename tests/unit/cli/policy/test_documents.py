@@ -141,7 +141,16 @@ def test_what_may_be_a_secret_is_never_repeated() -> None:
     assert "s3cr3t" not in told
 
 
-@pytest.mark.parametrize("secret", ["9f86d081884c7d659a2feaa0c55ad015", "k" * 41, "QUFB" * 11 + "+="])
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "9f86d081884c7d659a2feaa0c55ad015",
+        "k" * 41,
+        "QUFB" * 11 + "+=",
+        "sk-proj-a_b-c_d-e_f-g_h-i",
+        "sk-ant-api03-a-b-c-d-e",
+    ],
+)
 def test_what_looks_like_a_secret_itself_is_no_name_of_one(secret: str) -> None:
     text = with_issuer(f"algorithms: [HS256], hmac_secret: '{secret}'") + f"access: {{origin_secret: '{secret}'}}\n"
     told = problems(text)

@@ -28,6 +28,11 @@ def own(fields: str, more: str = "") -> str:
     return f"version: 1\ntenants: {{acme: {{limits: [{{{fields}}}]}}}}\n{more}\n"
 
 
+def test_an_app_that_is_not_there_is_no_name_in_match() -> None:
+    limit = one("scope: tenant, unit: requests, limit: 1, window: 1m, match: {models: [gpt-4o, 'app:x']}")
+    assert problems(limit) == ["policy.yaml:2: limits[0].match.models: not in apps: app:x"]
+
+
 @pytest.mark.parametrize(
     ("fields", "told"),
     [

@@ -169,7 +169,8 @@ def test_what_does_not_go_together_is_told(text: str, told: str) -> None:
     ["authorization", "cookie", "host", "x-api-key", "api-key", "x-sallyport-tenant", "x-forwarded-for", "forwarded",
      "te",
      "transfer-encoding", "connection", "content-length", "proxy-authorization", "X-Custom", "x_custom",
-     "x-amzn-trace-id"],
+     "x-amzn-trace-id", "accept-encoding", "content-encoding", "x-real-ip", "x-origin-verify",
+     "x-http-method-override"],
 )  # fmt: skip
 def test_headers_that_say_who_calls_are_never_passed_on(name: str) -> None:
     [problem] = problems(UPSTREAMS + f"apps: {{a: {{upstream: mine, request_headers: [{name}]}}}}")
@@ -177,15 +178,43 @@ def test_headers_that_say_who_calls_are_never_passed_on(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["x-sallyport-region", "connection", "transfer-encoding", "content-length", "Set-Cookie"]
-)
-def test_headers_of_a_connection_are_never_passed_back(name: str) -> None:
+    "name",
+    ["x-sallyport-region", "connection", "transfer-encoding", "content-length", "Set-Cookie", "set-cookie",
+     "www-authenticate", "x-request-id", "ratelimit", "x-ratelimit-limit-requests", "content-encoding"],
+)  # fmt: skip
+def test_what_apps_never_have_passed_back_is_refused(name: str) -> None:
     [problem] = problems(UPSTREAMS + f"apps: {{a: {{upstream: mine, answer_headers: [{name}]}}}}")
     assert "apps.a.answer_headers[0]: " in problem
 
 
-def test_a_cookie_is_passed_back_where_it_is_named() -> None:
-    assert read(UPSTREAMS + "apps: {a: {upstream: mine, answer_headers: set-cookie}}").policy.apps
+def test_one_header_needs_no_list() -> None:
+    assert read(UPSTREAMS + "apps: {a: {upstream: mine, answer_headers: x-cost}}").policy.apps
+
+
+@pytest.mark.parametrize(
+    ("provider", "url"),
+    [
+        ("openai", "https://bedrock-runtime.us-east-1.amazonaws.com/openai/v1"),
+        ("openai", "https://Bedrock-Mantle.US-EAST-1.api.aws/v1"),
+        ("anthropic", "https://vpce-1.bedrock-runtime.us-east-1.vpce.amazonaws.com"),
+        ("openai", "https://abc.lambda-url.us-east-1.on.aws/v1"),
+        ("app", "https://abc.execute-api.us-east-1.amazonaws.com/prod"),
+    ],
+)
+def test_a_host_of_aws_in_another_region_than_declared_is_refused(provider: str, url: str) -> None:
+    [problem] = problems(with_upstream(f"provider: {provider}, region: eu-west-1, secret: a, base_url: '{url}'"))
+    assert "up.region: is eu-west-1, and the host of base_url is one of AWS in us-east-1" in problem
+    there = read(with_upstream(f"provider: {provider}, region: us-east-1, secret: a, base_url: '{url}'"))
+    assert there.policy.upstreams is not None
+
+
+def test_models_at_bedrock_s_openai_api_are_judged_by_their_ids() -> None:
+    up = "version: 1\nupstreams: {up: {provider: openai, region: eu-west-1, secret: a, base_url: "
+    up += "'https://bedrock-runtime.eu-west-1.amazonaws.com/openai/v1'}}\n"
+    document = read(up + "models: {m: {targets: [{upstream: up, model: global.openai.gpt-oss-20b-1:0}]}}")
+    assert document.regions == {("models", "m", "targets", 0): ("eu-west-1", "global")}
+    [problem] = problems(up + "models: {m: {targets: [{upstream: up, model: eu.openai.gpt-oss-20b-1:0}]}}")
+    assert "targets[0].regions: is missing: an inference profile" in problem
 
 
 def test_the_targets_of_a_document_without_upstreams_are_the_stack_s() -> None:
