@@ -51,6 +51,10 @@ class Evidence:
         """Count what is wrong."""
         return self.unreadable + sum(len(checked.faults) for checked in self.chains)
 
+    def pending(self) -> int:
+        """Count the records after the last anchors: chained, but whoever writes the logs could exchange their end."""
+        return sum(checked.pending for checked in self.chains)
+
 
 def evidence_of(found: Found, anchors: Sequence[Anchor], period: Period) -> Evidence:
     """Check what was read."""

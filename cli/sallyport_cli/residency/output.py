@@ -67,10 +67,9 @@ def _chain_line(checked: Checked) -> str:
 
 def _sum(evidence: Evidence) -> str:
     records = sum(len(checked.records) for checked in evidence.chains)
-    pending = sum(checked.pending for checked in evidence.chains)
     about = f"since {_moment(evidence.period.since_s)}: chains: {len(evidence.chains):,}, records: {records:,}"
     verdict = "all whole" if evidence.is_whole else f"NOT WHOLE, faults: {evidence.faults():,}"
-    return f"{about}, of these chained and not anchored yet: {pending:,}: {verdict}"
+    return f"{about}, of these chained and not anchored yet: {evidence.pending():,}: {verdict}"
 
 
 def whereabouts_json(tenant: str, found: Whereabouts, evidence: Evidence) -> Mapping[str, Any]:
@@ -81,6 +80,7 @@ def whereabouts_json(tenant: str, found: Whereabouts, evidence: Evidence) -> Map
         "until": _moment(evidence.period.now_s),
         "ok": evidence.is_whole and not found.left,
         "chains_whole": evidence.is_whole,
+        "after_last_anchor": evidence.pending(),
         "requests": found.requests,
         "without_outcome": found.open,
         "refused": found.refused,
@@ -125,6 +125,8 @@ def _result(found: Whereabouts, evidence: Evidence) -> Iterator[str]:
         return
     if not found.left:
         yield f"nothing left its residency: {found.sendings:,} of {found.sendings:,}"
+    if evidence.pending():
+        yield f"records of all tenants that no anchor vouches for yet: {evidence.pending():,}"
     if found.anywhere:
         yield f"by the operator's permission to targets that process anywhere: {found.anywhere:,}"
     yield f"proved (AWS's own endpoint of the region): {found.count('proved'):,}"

@@ -12,6 +12,8 @@ from sallyport_cli.route_logs import LogLine
 
 _ADDED_BY_LOGGER: Final = frozenset({"level", "message", "timestamp", "service", "function_name"})
 """Of a line, but not of the record in it."""
+_MOST: Final = 10**15
+"""No number in a sound record is greater; one of a thousand digits would be an error, or fill the screen."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Record:
     def time_ms(self) -> int:
         """When it was written, in epoch milliseconds; 0 where that isn't told."""
         found = self.fields.get("time_ms")
-        return found if isinstance(found, int) else 0
+        return found if isinstance(found, int) and 0 <= found <= _MOST else 0
 
     def text(self, name: str) -> str:
         """Give a text among the fields; empty for anything else."""
@@ -88,7 +90,9 @@ def _distinct(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 def _record(line: Mapping[str, Any], place: int) -> Record | None:
     fields = {name: value for name, value in line.items() if name not in _ADDED_BY_LOGGER}
     chain, seq, prev, told = (fields.get(name) for name in ("chain", "seq", "prev", "hash"))
-    if not isinstance(chain, str) or type(seq) is not int or seq < FIRST_SEQ:  # JSON's true would pass for 1
+    if not isinstance(chain, str) or not chain.isascii():
+        return None
+    if type(seq) is not int or not FIRST_SEQ <= seq <= _MOST:  # JSON's true would pass for 1
         return None
     if not isinstance(prev, str) or not isinstance(told, str):
         return None

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from sallyport_cli.main import main
 from tests.functional.residency.conftest import Gateway, Run
+from tests.support.aws import table_properties
 from tests.support.servers import ScriptedServer, serve
 
 
@@ -178,6 +179,29 @@ def test_report_proves_nothing_by_broken_chains(run: Run, served: Gateway) -> No
     assert result.exit_code == 1
     assert "nothing left" not in result.stdout
     assert "so nothing is proved" in result.stdout
+
+
+@pytest.mark.parametrize("name", ["seq", "time_ms"])
+def test_a_number_beyond_all_bounds_is_a_fault_and_no_error(run: Run, served: Gateway, name: str) -> None:
+    served.lines[0] = json.dumps(json.loads(served.lines[0]) | {name: 10**400})
+    assert verify(run, served).exit_code == 1
+    result = report(run, served)
+    assert (result.exit_code, "chains aren't whole" in result.stdout) == (1, True)
+    assert reported(run, served)["chains_whole"] is False
+
+
+def test_a_chain_whose_name_is_no_text_is_unreadable(run: Run, served: Gateway) -> None:
+    served.lines.append(json.dumps(json.loads(served.lines[0]) | {"chain": "\ud800"}))
+    result = verify(run, served)
+    assert (result.exit_code, "unreadable: 1 lines" in result.stdout) == (1, True)
+    assert report(run, served).exit_code == 1
+
+
+def test_report_tells_how_many_records_no_anchor_vouches_for(run: Run, served: Gateway) -> None:
+    assert (reported(run, served)["after_last_anchor"], "vouches" in report(run, served).stdout) == (0, False)
+    served.dynamodb.delete_table(TableName="AnchorsTable")
+    served.dynamodb.create_table(TableName="AnchorsTable", **table_properties("AnchorsTable"))
+    assert reported(run, served)["after_last_anchor"] == 8
 
 
 def test_report_of_a_tenant_without_requests(run: Run, served: Gateway) -> None:
