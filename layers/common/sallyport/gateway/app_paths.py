@@ -18,6 +18,7 @@ _MAX_ENCODINGS = 4
 _PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
 """RFC 3986, section 3.3."""
 _SPOILING = re.compile(r"[\x00-\x1f\x7f-\x9f/\\]|%[uU][0-9A-Fa-f]{4}")
+_ENDS_SEGMENT = re.compile(r"[;?#]")
 _LOOKALIKES = str.maketrans(
     {"\u2024": ".", "\ufe52": ".", "\uff0e": ".", "\u2025": "..", "\u2026": "...", "\uff0f": "/"}
     | {"\ufe68": "\\", "\uff3c": "\\"}
@@ -65,8 +66,11 @@ def _check_segment(segment: str) -> None:
 
 
 def _is_empty_or_dots(segment: str) -> bool:
-    """Some servers take parameters after a semicolon, and spaces at the end, off a segment before they look at it."""
-    return not segment.partition(";")[0].strip(". ")
+    """Some servers take parameters after a semicolon, and spaces at the end, off a segment before they look at it.
+
+    Who decodes a path and then reads it as a URL ends it at a question mark or a hash.
+    """
+    return not _ENDS_SEGMENT.split(segment, maxsplit=1)[0].strip(". ")
 
 
 def _decoded(segment: str) -> str:
