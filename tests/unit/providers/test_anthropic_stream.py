@@ -106,6 +106,13 @@ def test_usage_counts_caches_and_the_last_word() -> None:
     assert usage.reported == ReportedUsage(14, 3, 5)
 
 
+def test_a_stream_whose_end_tells_no_usage_has_none() -> None:
+    end = event("message_delta", delta={"stop_reason": "end_turn"}) + event("message_stop")
+    usage = StreamUsage()
+    usage.feed(translated([started(), TEXT, end]))
+    assert usage.reported is None
+
+
 def test_usage_is_left_out_unless_it_is_wanted() -> None:
     assert b"usage" not in translated([WHOLE], include_usage=False)
 

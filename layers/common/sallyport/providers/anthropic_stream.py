@@ -71,6 +71,7 @@ class _Translation:
         self._calls: dict[int, _Call] = {}
         self._called = 0
         self._usage: dict[str, Any] = {}
+        self._is_summed_up = False
         self._finish_reason = STOP
 
     def take(self, event: Mapping[str, Any]) -> bytes:
@@ -122,6 +123,7 @@ class _Translation:
 
     def _message_delta(self, event: Mapping[str, Any]) -> bytes:
         self._note_usage(event)
+        self._is_summed_up = self._is_summed_up or isinstance(event.get("usage"), dict)
         reason = _object(event, "delta").get("stop_reason")
         if reason is not None:
             self._finish_reason = finish_reason(reason)
@@ -129,7 +131,7 @@ class _Translation:
 
     def _message_stop(self, _: Mapping[str, Any]) -> bytes:
         self.is_over = True
-        used = read_anthropic_usage(self._usage)
+        used = read_anthropic_usage(self._usage) if self._is_summed_up else None  # the beginning has hardly any output
         writer = self._writer
         return self._told(writer.finish(self._finish_reason) + writer.usage(used) + writer.done())
 
