@@ -161,6 +161,8 @@ def test_a_tool_that_is_defined_in_mid_conversation_is_looked_at(place: str) -> 
         ("chat_completions", {"preset": "mine"}),
         ("chat_completions", {"providerOptions": {"gateway": {"only": ["x"]}}}),
         ("chat_completions", {"user_config": {"model_list": []}}),
+        ("chat_completions", {"aws_region_name": "us-east-1"}),
+        ("chat_completions", {"vertex_location": "us-east1"}),
         ("embeddings", {"api_base": "https://example.com"}),
         ("responses", {"base_url": "https://example.com"}),
     ],

@@ -40,7 +40,16 @@ _CHOOSING = (
     "preset",  # OpenRouter's: both of them
     "providerOptions",  # Vercel's: both of them
     "user_config",  # LiteLLM's: models and addresses
-    "api_base",  # LiteLLM's: an address
+    "model_list",  # LiteLLM's: the same
+    "custom_llm_provider",  # LiteLLM's: whose machines
+    "context_window_fallbacks",  # LiteLLM's: other models
+    "content_policy_fallbacks",
+    "aws_region_name",  # LiteLLM's: the region
+    "region_name",
+    "vertex_location",
+    "vertex_ai_location",
+    "aws_bedrock_runtime_endpoint",  # LiteLLM's: an address
+    "api_base",
     "base_url",
 )
 """Fields that no rule permits: where a request goes, and to which model, is for the gateway's policy to say."""
