@@ -39,7 +39,7 @@ def test_an_upstream_elsewhere_is_where_its_parameter_says() -> None:
 
 def test_what_is_given_wins() -> None:
     given = {"UpstreamRegion": "eu-west-1", "DefaultResidency": "eu-west-1,eu-central-1"}
-    residency, upstream, allowed = regions_of(load("eu-central-1", **given))
+    residency, upstream, allowed = regions_of(load("eu-central-1", None, **given))
     assert (residency, upstream) == (("eu-west-1", "eu-central-1"), "eu-west-1")
     assert allowed == frozenset(residency)
 
