@@ -100,8 +100,8 @@ def test_nothing_is_charged_where_the_next_target_has_no_credential(stage: Stage
     more = f'  locked: {{provider: openai, base_url: "{stage.urls[1]}/v1", region: us-east-1, secret: missing}}'
     targets = "[{upstream: near}, {upstream: locked}]"
     gateway = stage.gateway(targets=targets, more=more, SALLYPORT_TOKENS_PER_MINUTE="100000")
-    assert gateway.post(CHAT, principal=EU).code == "upstream_secret_unavailable"
-    assert (stage.reached, counters(store, KEY)[TOKENS]) == ((1, 0), 0)
+    assert gateway.post(CHAT, principal=EU).status == 429
+    assert (stage.reached, counters(store, KEY)[TOKENS]) == ((3, 0), 0)
 
 
 def test_the_next_target_answers_where_one_cannot_be_connected_to(stage: Stage) -> None:
@@ -238,3 +238,11 @@ def test_a_request_that_no_target_can_take_is_the_clients_to_mend(stage: Stage) 
     answered = gateway.post({**CHAT, "logprobs": True}, principal=EU)
     assert (answered.status, answered.code, stage.reached) == (400, "unsupported_field", (0, 0))
     assert json.loads(answered.body)["error"]["param"] == "logprobs"
+
+
+def test_a_target_whose_credential_cannot_be_read_is_passed_over(stage: Stage) -> None:
+    secretive = f'  secretive: {{provider: openai, base_url: "{stage.urls[0]}/v1", region: us-east-1, secret: none}}\n'
+    gateway = stage.gateway(targets="[{upstream: secretive}, {upstream: far}]", more=secretive)
+    assert gateway.post(CHAT, principal=EU).status == 200
+    assert stage.reached == (0, 1)
+    assert gateway.post(CHAT, principal=US).code == "upstream_secret_unavailable"

@@ -134,3 +134,12 @@ def test_a_stream_that_breaks_off_ends_with_an_event_of_its_own_api(
     answered = post({**ASKED, "stream": True})
     assert answered.in_band.startswith(b"event: error\ndata: ")
     assert json.loads(answered.in_band.partition(b"data: ")[2])["code"] == "upstream_interrupted"
+
+
+def test_a_response_whose_first_event_comes_in_pieces_can_be_gone_on_from(
+    post: Post, upstreams: tuple[Upstream, Upstream]
+) -> None:
+    upstreams[0].chunks = [b": keep-alive\n\n", CREATED[:20], CREATED[20:60], CREATED[60:], COMPLETED]
+    post({**ASKED, "stream": True})
+    upstreams[0].chunks = None
+    assert post({**ASKED, "previous_response_id": "resp_1"}).status == 200

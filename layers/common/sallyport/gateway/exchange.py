@@ -142,10 +142,12 @@ class Exchange:
                 self._record.note(**self._meter.close())
         except Exception as error:  # noqa: BLE001 - what went wrong in reckoning must not leave the charge unsettled
             self._record.note_failure(error)
-        self._record.emit()
-        self._decisions.end(**self._record.outcome())
-        if self._meter is not None:
-            self._meter.settle()
+        try:
+            self._record.emit()
+            self._decisions.end(**self._record.outcome())
+        finally:
+            if self._meter is not None:
+                self._meter.settle()
         life.trail.anchor_if_due()
         if life.deadline.left_s() > REFRESH_S:
             life.policy.refresh_early()

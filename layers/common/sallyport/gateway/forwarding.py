@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from sallyport.errors import (
     DeadlineExceededError,
     RequestError,
+    SallyportError,
+    SecretUnavailableError,
     UnsupportedOperationError,
     UpstreamCredentialsError,
     UpstreamError,
@@ -88,15 +90,17 @@ def first_sending(
 ) -> tuple[Sending, Attempts]:
     """Give the request for the first target that is up and can take it, and the others in turn.
 
-    Raises the `RequestError` of the most wanted target where none can, and `NoTargetAvailableError`.
+    Raises the `RequestError` or `SecretUnavailableError` of the most wanted target where none can, and
+    `NoTargetAvailableError`.
     """
-    left, refusal = list(targets), None
+    left: list[Target] = list(targets)
+    refusal: SallyportError | None = None
     while left:
         attempts = attempts_for(left)
         target = attempts.first()
         try:
             return prepare(target), attempts
-        except RequestError as error:
+        except (RequestError, SecretUnavailableError) as error:
             refusal = refusal or error
             left.remove(target)
     assert refusal is not None  # a request has at least one target
@@ -199,7 +203,7 @@ class Forwarding:
             target = step.target
             try:
                 self._sending = self._prepare(target)
-            except RequestError:
+            except (RequestError, SecretUnavailableError):
                 failure = Failure(UNFIT)
                 continue
             if step.wait_s > 0:

@@ -1,6 +1,6 @@
 """An upstream's body on its way to the client: what happens to it is noted, and its usage is read in passing."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import chain
 from typing import NamedTuple
@@ -44,6 +44,7 @@ class Passage:
         self._usage = usage
         self._form = form
         self._begun: list[bytes] = []
+        self._watcher: Callable[[bytes], bool] | None = None
         self._looked_at = self._look()
 
     def start(self) -> bytes:
@@ -54,10 +55,9 @@ class Passage:
                 return visible
         return b""
 
-    @property
-    def begun(self) -> bytes:
-        """Give what `start` has waited for."""
-        return b"".join(self._begun)
+    def watch(self, look: Callable[[bytes], bool]) -> None:
+        """Have each chunk, or each whole event, shown to `look` before it goes on, until that says that it's enough."""
+        self._watcher = look
 
     def __iter__(self) -> Iterator[bytes]:
         try:
@@ -93,5 +93,7 @@ class Passage:
     def _look(self) -> Iterator[bytes]:
         chunks: Iterable[bytes] = chain(self._begun, self._chunks)
         for chunk in whole_events(chunks) if self._form.by_event else chunks:
+            if self._watcher is not None and self._watcher(chunk):
+                self._watcher = None
             self._usage.feed(chunk)
             yield chunk

@@ -180,11 +180,7 @@ class _Exchange(Exchange):
             checked.meter, self._record, self._decisions, self._remaining_s, pace.now_s, pace.sleep, self._headers
         )
         answer = Forwarding(checked.sending, checked.attempts, checked.prepare, journey).forward()
-        try:
-            self._own(answer, checked.principal.tenant)
-        except BaseException:
-            answer.passage.close()
-            raise
+        self._own(answer, checked.principal.tenant)
         self._record.note(status=answer.status, complete=False)
         is_streamed = answer.sending.call.stream and answer.status < 300  # noqa: PLR2004 - HTTP
         return StreamedResponse(
@@ -195,17 +191,23 @@ class _Exchange(Exchange):
         )
 
     def _own(self, answer: Answer, tenant: str) -> None:
-        """Remember whose a response is that the upstream keeps, before its client can name it."""
-        stored, sending = self._rooms.stored, answer.sending
-        if stored is None or not sending.upstream.rules.store or answer.status >= 300:  # noqa: PLR2004 - HTTP
+        """Have it remembered whose a response is that the upstream keeps, before its client can name it."""
+        stored, sending, logger = self._rooms.stored, answer.sending, self._rooms.logger
+        if stored is None or not sending.upstream.rules.store or sending.call.body.get("store") is False:
             return
-        identifier = response_id(answer.passage.begun)
-        if identifier is None or sending.call.body.get("store") is False:
-            return
-        try:
-            stored.write(identifier, Owner(tenant, sending.target.id))
-        except StoreUnavailableError as error:
-            self._rooms.logger.warning("a stored response has no owner, so nobody can go on from it", reason=str(error))
+
+        def look(chunk: bytes) -> bool:
+            identifier = response_id(chunk)
+            if identifier is None:
+                return False
+            try:
+                stored.write(identifier, Owner(tenant, sending.target.id))
+            except StoreUnavailableError as error:
+                logger.warning("a stored response has no owner, so nobody can go on from it", reason=str(error))
+            return True
+
+        if answer.status < 300:  # noqa: PLR2004 - HTTP
+            answer.passage.watch(look)
 
 
 def _check_model(model: str, rules: RouterRules, principal: Principal) -> ModelRules:

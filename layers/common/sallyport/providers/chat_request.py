@@ -91,8 +91,16 @@ def read_chat_request(body: Mapping[str, Any]) -> ChatRequest:
         temperature=_number(fields, "temperature"),
         top_p=_number(fields, "top_p"),
         stop=_stop(fields.get("stop", [])),
-        user=a_text(fields.get("safety_identifier") or fields.get("user", ""), "user"),
+        user=_user(fields),
     )
+
+
+def _user(fields: Mapping[str, Any]) -> str:
+    """Give the end user's name. The newer field and the older one can't both be passed on, unless they agree."""
+    user, identifier = (a_text(fields.get(name, ""), name) for name in ("user", "safety_identifier"))
+    if user and identifier and user != identifier:
+        raise unsupported("safety_identifier")
+    return identifier or user
 
 
 def _check_neutral(fields: Mapping[str, Any]) -> None:
