@@ -65,7 +65,7 @@ def _route(action: str, faults: Faults, make: Make) -> Route:
         if SIGNATURE.fullmatch(request.headers.get("authorization", "")) is None:
             return bedrock_error(403, "The request signature we calculated does not match the signature you provided.")
         model = request.path_params["model"]
-        wrong = faults.for_model(model)
+        wrong = faults.for_model(model.removeprefix("anthropic."))  # its ids begin with who made the model
         raw = await request.body()
         return guarded(lambda: make(_read(raw), model, wrong), wrong, bedrock_error)
 
