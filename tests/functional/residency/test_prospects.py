@@ -60,7 +60,7 @@ def test_a_tenant_without_a_residency_has_the_default_one() -> None:
         (TenantRules(), {"router": rules(upstreams={})}, 403, "residency_violation"),
         (TenantRules(), {"home": ""}, 503, "service_unavailable"),
     ],
-    ids=str,
+    ids=["suspended", "elsewhere", "nowhere", "other-model", "no-model", "allowed-regions", "no-upstream", "no-home"],
 )
 def test_a_refusal_is_told_as_clients_would_get_it(
     tenant: TenantRules, options: dict[str, Any], status: int, code: str
