@@ -6,7 +6,7 @@ BIN := .venv/bin
 export SAM_CLI_TELEMETRY := 0
 export PYTHONDONTWRITEBYTECODE := 1
 
-SOURCES := $(wildcard layers/common/sallyport cli/sallyport_cli functions bench tests tools)
+SOURCES := $(wildcard layers/common/sallyport cli/sallyport_cli functions bench tests tools examples)
 TYPED := $(wildcard layers/common/sallyport cli/sallyport_cli functions bench tests tools)
 # The architecture that this machine can run in Docker. SAM builds both layers; the stack's parameter picks one.
 ARCHITECTURE := $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)

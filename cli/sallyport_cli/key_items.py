@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 KEY_INDEX: Final = "keys"
 """The partition of the index. The functions' roles may read `key#*`, which this isn't."""
-DEFAULT_SCOPES: Final = " ".join(scope for scope in SCOPES if scope != "apps")
-"""What a key may call unless its maker says otherwise: an operator's own apps aren't part of it."""
+DEFAULT_SCOPES: Final = " ".join(scope for scope in SCOPES if scope not in {"apps", "canary"})
+"""What a key may do unless its maker says otherwise: neither call an operator's own apps nor choose a canary's arm."""
 
 # What is a key's own; all else of an item is its grant, which a rotation hands on.
 _OWN: Final = frozenset({

@@ -17,6 +17,7 @@ _COMMANDS: Final = {
     "ip": "sallyport_cli.ip.commands:ip",
     "limits": "sallyport_cli.limits.commands:limits",
     "residency": "sallyport_cli.residency.commands:residency",
+    "canary": "sallyport_cli.canary.commands:canary",
     "usage": "sallyport_cli.usage.commands:usage",
 }
 

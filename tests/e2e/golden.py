@@ -25,6 +25,8 @@ def check(case: str, printed: bytes) -> None:
     expected = EXPECTED[case]
     if "error" in expected:
         assert json.loads(printed)["errorMessage"] == expected["error"]
+    elif "answer" in expected:
+        assert json.loads(printed) == expected["answer"]
     elif "effect" in expected:
         _check_decision(expected, json.loads(printed))
     else:

@@ -33,6 +33,7 @@ def test_authorizer_is_asked_on_every_request_and_needs_no_identity_source() -> 
     assert authorizer["type"] == "request"
     assert authorizer["authorizerResultTtlInSeconds"] == 0
     assert "identitySource" not in authorizer
+    assert authorizer["authorizerUri"]["Fn::Sub"][1] == {"__FunctionArn__": {"Ref": "AuthorizerFunctionAliaslive"}}
 
 
 def test_routes_are_those_of_the_router() -> None:
@@ -45,7 +46,7 @@ def test_every_resource_has_a_last_resort() -> None:
     assert {"/", "/{proxy+}"} <= set(paths)
     for path, methods in paths.items():
         last = "App" if (path, ANY) in APPS else "Unmatched"
-        assert f"${{{last}Function.Arn}}" in _uri(methods[ANY]), path
+        assert f"${{{last}FunctionAliaslive}}" in _uri(methods[ANY]), path
     intermediate = {"/" + path.strip("/").rpartition("/")[0] for path in paths}
     assert intermediate <= set(paths), "an intermediate resource without a method answers as API Gateway likes"
 
@@ -63,7 +64,7 @@ def test_only_streamed_routes_stream() -> None:
 def test_integrations_wait_as_long_as_their_function_may_run() -> None:
     functions = resources("AWS::Lambda::Function")
     for path, method, operation in _operations():
-        function = functions[_uri(operation).rpartition("${")[2].partition(".Arn}")[0]]
+        function = functions[_uri(operation).rpartition("${")[2].partition("Aliaslive}")[0]]
         wait_ms = operation["x-amazon-apigateway-integration"].get("timeoutInMillis", 29_000)
         assert function["Timeout"] * 1000 <= wait_ms, (path, method)
         assert wait_ms <= 900_000

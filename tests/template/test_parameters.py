@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from sallyport.policy.guard_parameters import read_guard_settings
 from sallyport.policy.limit_parameters import LimitSettings
 from sallyport.policy.parameters import (
+    CanarySettings,
     ConfigurationError,
     read_app_settings,
     read_authorizer_settings,
@@ -16,6 +18,7 @@ from sallyport.policy.parameters import (
     read_plain_settings,
     read_router_settings,
 )
+from sallyport.policy.upstream_rules import UpstreamRules
 from sallyport_cli.local.stack import load_stack
 from sallyport_cli.local.template_file import TemplateError
 from tests.template.transformed import ROOT, dump, resources, source
@@ -56,7 +59,7 @@ VALUES: Mapping[str, tuple[list[str], list[str]]] = {
         ["gpt-4o,", "gpt 4o", ",", "a, b", '"'],
     ),
     "DefaultScopes": (
-        ["", "chat", "chat embeddings models", "models chat", "chat embeddings models apps"],
+        ["", "chat", "chat embeddings models", "models chat", "chat embeddings models apps canary"],
         ["chat,models", " chat", "chat  models", "*", "admin", "chats"],
     ),
     "JwtIssuer": (
@@ -107,6 +110,14 @@ VALUES: Mapping[str, tuple[list[str], list[str]]] = {
         ["", "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"],
         ["alias/sallyport", "arn:aws:kms:eu-west-1:123456789012:alias/a", "arn:aws:kms:*:123456789012:key/a", "*"],
     ),
+    "CanaryModel": (["", "gpt-next", "eu.anthropic.claude-v1:0", "a/b@c"], ["gpt next", "a,b", "-a", '"']),
+    "CanaryUpstreamBaseUrl": (
+        ["", "https://eu.api.openai.com/v1", "http://127.0.0.1:9000/v1"],
+        ["http://api.openai.com/v1", "https://user@host/v1", "https://host/v1/", "https://host/v1?x=1", "ftp://host"],
+    ),
+    "CanaryUpstreamRegion": (["", *REGIONS[0]], REGIONS[1][1:]),
+    "CanaryUpstreamSecret": (["", "openai", "llm/openai"], ["a secret", "*", "a:b", "identity/cloudfront"]),
+    "CanaryTopicArn": (["", "arn:aws:sns:eu-west-1:123456789012:canaries"], ["canaries", "arn:aws:sqs:eu-west-1:1:q"]),
     "VpcSubnetIds": (
         ["", "subnet-12345678,subnet-0123456789abcdef0"],
         ["subnet-", "subnet-12345678,", "sg-12345678", "subnet-12345678, subnet-12345679"],
@@ -186,8 +197,10 @@ def test_functions_understand_every_default() -> None:
         assert (router.secret_prefix, router.retries) == ("sallyport/upstreams/", 2)
         assert router.limits == LimitSettings(requests_per_minute=60)
         assert (router.stream_usage, router.policy_refresh_s) == (True, 10)
+        assert (router.stack, router.canary) == ("sallyport", CanarySettings())
     app = read_app_settings(environments["AppFunction"])
     assert (app.allowed_regions, app.secret_prefix) == (frozenset({"us-east-1"}), "sallyport/upstreams/")
+    assert app.stack == "sallyport"
     assert (app.connect_timeout_s, app.idle_timeout_s, app.retries) == (5, 240, 2)
     assert read_models_settings(environments["ModelsFunction"]).models == ()
     for name in ("HealthzFunction", "UnmatchedFunction"):
@@ -285,6 +298,38 @@ def test_bedrock_is_called_nowhere_else(base_url: str) -> None:
         read_router_settings(environment)
 
 
+def test_without_a_weight_there_is_no_canary() -> None:
+    given = {"CanaryModel": "gpt-next", "CanaryUpstreamBaseUrl": "https://eu.api.openai.com/v1"}
+    environments = _environments(given)
+    assert {read_router_settings(environments[name]).canary for name in PROVIDER_FUNCTIONS} == {CanarySettings()}
+    assert read_guard_settings(environments["CanaryGuardFunction"]).canaries == ()
+
+
+def test_a_canary_of_another_model_is_at_the_same_upstream() -> None:
+    environments = _environments({"CanaryModel": "gpt-next", "CanaryWeight": "2.5", "CanaryStickyBy": "tenant"})
+    read = {read_router_settings(environments[name]).canary for name in PROVIDER_FUNCTIONS}
+    assert read == {CanarySettings(250, "tenant", "gpt-next", None)}
+    (canary,) = read_guard_settings(environments["CanaryGuardFunction"]).canaries
+    assert (canary.steps[0].weight, canary.target and canary.target.id) == (250, "default/gpt-next")
+
+
+def test_a_canarys_upstream_is_as_the_stacks_where_nothing_else_is_said() -> None:
+    given = {"CanaryUpstreamBaseUrl": "https://eu.api.openai.com/v1", "CanaryWeight": "100"}
+    canary = read_router_settings(_environments(given)["ChatCompletionsFunction"]).canary
+    assert canary.upstream == UpstreamRules("canary", "openai", "https://eu.api.openai.com/v1", "us-east-1")
+    more = {"CanaryUpstreamRegion": "eu-west-1", "CanaryUpstreamSecret": "openai-eu"}
+    upstream = read_router_settings(_environments({**given, **more})["ChatCompletionsFunction"]).canary.upstream
+    assert upstream is not None
+    assert (upstream.region, upstream.secret) == ("eu-west-1", "sallyport/openai-eu")
+
+
+def test_the_guard_hears_of_its_topic_and_the_stack() -> None:
+    topic = "arn:aws:sns:eu-west-1:123456789012:canaries"
+    settings = read_guard_settings(_environments({"CanaryTopicArn": topic})["CanaryGuardFunction"])
+    assert (settings.topic_arn, settings.stack) == (topic, "sallyport")
+    assert (settings.config_table, settings.counters_table) == ("ConfigTable", "CountersTable")
+
+
 def test_anthropic_has_its_own_url() -> None:
     given = {"UpstreamProvider": "anthropic", "UpstreamBaseUrl": "https://api.anthropic.com"}
     upstream = read_router_settings(_environments(given)["MessagesFunction"]).upstream
@@ -316,6 +361,10 @@ def test_an_issuer_without_a_jwks_url_is_asked_where_its_keys_are() -> None:
         ({"CountryDenyList": "DE"}, "needs TrustedProxies"),
         ({"CountryAllowList": "DE"}, "needs TrustedProxies"),
         ({"UpstreamProvider": "anthropic"}, "sent to OpenAI"),
+        ({"CanaryWeight": "5"}, "would be no different"),
+        ({"CanaryUpstreamRegion": "eu-west-1"}, "need CanaryUpstreamBaseUrl"),
+        ({"CanaryUpstreamSecret": "openai"}, "need CanaryUpstreamBaseUrl"),
+        ({"CanaryUpstreamProvider": "bedrock", "CanaryModel": "m"}, "need CanaryUpstreamBaseUrl"),
         ({"VpcSubnetIds": "subnet-12345678"}, "need VpcSecurityGroupIds"),
         ({"VpcSecurityGroupIds": "sg-12345678"}, "need VpcSubnetIds"),
     ],

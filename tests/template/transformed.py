@@ -27,17 +27,17 @@ def source() -> dict[str, Any]:
 
 
 @functools.cache
-def _transformed() -> dict[str, Any]:
+def _transformed(parameters: tuple[tuple[str, str], ...]) -> dict[str, Any]:
     document = _without_code(source())
     session = boto3.Session(region_name=REGION)
     translator = Translator({}, Parser(), boto_session=session)
-    result: dict[str, Any] = translator.translate(document, {})
+    result: dict[str, Any] = translator.translate(document, dict(parameters))
     return result
 
 
-def transformed() -> dict[str, Any]:
-    """The template after the transform; a copy, so that a test may change it."""
-    return copy.deepcopy(_transformed())
+def transformed(parameters: dict[str, str] | None = None) -> dict[str, Any]:
+    """The template after the transform, which knows parameters; a copy, so that a test may change it."""
+    return copy.deepcopy(_transformed(tuple((parameters or {}).items())))
 
 
 def resources(kind: str) -> dict[str, dict[str, Any]]:

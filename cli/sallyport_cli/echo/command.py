@@ -11,12 +11,13 @@ from typing import Final
 import click
 
 from sallyport_cli.echo.app import create_app
-from sallyport_cli.echo.faults import FAULT_MODELS, Faults
+from sallyport_cli.echo.faults import FAULT_MODELS, Faults, Turns
 from sallyport_cli.serving import listen, serve, stop_on_signals, stop_when_orphaned
 
 # Set by `sallyport local` for the upstream it starts: a key on a command line could be read by anyone.
 REQUIRED_KEY_VARIABLE: Final = "SALLYPORT_ECHO_REQUIRED_KEY"
 
+_FAILING: Final = 500
 _MODEL_HELP = "\n".join(f"  {name}: {what}" for name, what in FAULT_MODELS.items())
 
 
@@ -24,6 +25,9 @@ _MODEL_HELP = "\n".join(f"  {name}: {what}" for name, what in FAULT_MODELS.items
 @click.option("--port", default=9000, show_default=True, type=click.IntRange(0, 65_535), help="0 takes a free port.")
 @click.option("--delay-ms", default=0, help="Wait before every chunk.")
 @click.option("--status", type=click.IntRange(400, 599), help="Answer every call with this status.")
+@click.option(
+    "--fail-every", type=click.IntRange(1), metavar="N", help="Answer every Nth call alone with --status, or with 500."
+)
 @click.option("--cut-after", type=click.IntRange(0), metavar="N", help="Cut the connection after N chunks.")
 @click.option("--silent", is_flag=True, help="Take requests and never answer.")
 @click.option("--require-key", metavar="KEY", help="Refuse requests without `Authorization: Bearer KEY`.")
@@ -39,6 +43,7 @@ def echo_upstream(
     port: int,
     delay_ms: int,
     status: int | None,
+    fail_every: int | None,
     cut_after: int | None,
     silent: bool,
     require_key: str | None,
@@ -46,7 +51,9 @@ def echo_upstream(
     until_stdin_ends: bool,
 ) -> None:
     """An OpenAI-compatible upstream that answers with what it was told, and fails on demand."""
-    faults = Faults(delay_ms=delay_ms, status=status, cut_after=cut_after, silent=silent)
+    turns = None if fail_every is None else Turns(fail_every)
+    failing = _FAILING if status is None and turns else status
+    faults = Faults(delay_ms=delay_ms, status=failing, turns=turns, cut_after=cut_after, silent=silent)
     key = require_key or os.environ.get(REQUIRED_KEY_VARIABLE)
     try:
         listener = listen(port)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -15,12 +16,25 @@ FAULT_MODELS: Final = {
 CHUNKS_BEFORE_FAULT: Final = 2
 
 
+class Turns:
+    """Counts requests; every `period`-th has its turn to fail."""
+
+    def __init__(self, period: int) -> None:
+        self._period = period
+        self._numbers = itertools.count(1)
+
+    def take(self) -> bool:
+        """Count a request, and say whether its turn has come."""
+        return next(self._numbers) % self._period == 0
+
+
 @dataclass(frozen=True)
 class Faults:
-    """What goes wrong. Nothing, unless asked for."""
+    """What goes wrong. Nothing, unless asked for. With `turns`, `status` answers those alone that have one."""
 
     delay_ms: int = 0
     status: int | None = None
+    turns: Turns | None = None
     cut_after: int | None = None
     stall_after: int | None = None
     silent: bool = False
@@ -30,7 +44,7 @@ class Faults:
         """These faults and the one that `model` names, if it names one."""
         name = model.removeprefix("fault-") if model.startswith("fault-") else ""
         if name.isdecimal() and 400 <= int(name) <= 599:  # noqa: PLR2004 - HTTP's error statuses
-            return replace(self, status=int(name))
+            return replace(self, status=int(name), turns=None)
         named = {
             "cut": replace(self, cut_after=CHUNKS_BEFORE_FAULT),
             "silent": replace(self, silent=True),
@@ -38,3 +52,7 @@ class Faults:
             "stall": replace(self, stall_after=CHUNKS_BEFORE_FAULT),
         }
         return named.get(name, self)
+
+    def take_status(self) -> int | None:
+        """Count a request, and give the status that it is to be answered with; None: with what it asks for."""
+        return self.status if self.turns is None or self.turns.take() else None

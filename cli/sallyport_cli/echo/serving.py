@@ -20,8 +20,8 @@ type ErrorAnswer = Callable[[int, str, str | None, str | None], ASGIApp]
 def guarded(answer: Callable[[], ASGIApp], faults: Faults, error: ErrorAnswer | None = None) -> ASGIApp:
     """The answer; or the status that was asked for, or a 400 for what the API wouldn't take."""
     error = error or openai_error
-    if faults.status is not None:
-        return error(faults.status, f"The echo upstream was asked for status {faults.status}.", "fault", None)
+    if (status := faults.take_status()) is not None:
+        return error(status, f"The echo upstream was asked for status {status}.", "fault", None)
     try:
         return answer()
     except BadRequestError as refusal:

@@ -20,6 +20,7 @@ def banner(
     demo_key: str | None,
     model: str,
     policy: Path | None = None,
+    schedules: Iterable[str] = (),
 ) -> Iterable[str]:
     """The lines: what runs where, then two ways to call it that work as pasted."""
     yield f"Sallyport at {url}, from {len(stack.functions)} functions and {len(stack.routes)} routes of the template"
@@ -28,6 +29,8 @@ def banner(
     yield f"  AWS        {emulator}"
     if policy is not None:
         yield f"  policy     {policy} (change it while this runs)"
+    for schedule in schedules:
+        yield f"  schedule   {schedule}"
     yield f"  demo key   {demo_key or f'none: make one, and put it into {KEY_VARIABLE}, with'}"
     if demo_key is None:
         endpoint = f"--endpoint-url {emulator.split(maxsplit=1)[0]} --region {stack.region} --table ConfigTable"

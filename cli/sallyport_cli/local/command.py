@@ -13,6 +13,7 @@ from typing import TextIO
 import click
 
 from sallyport_cli.local.children import ChildError
+from sallyport_cli.local.clockwork import DEFAULT_MINUTE_S
 from sallyport_cli.local.parameters import parse_assignments
 from sallyport_cli.local.policy_file import PolicyNotAppliedError
 from sallyport_cli.local.request_log import Console
@@ -42,6 +43,13 @@ def _open_log(path: Path | None) -> AbstractContextManager[TextIO | None]:
 @click.command()
 @click.option("--template", default="template.yaml", show_default=True, type=click.Path(path_type=Path))
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65_535), help="0 takes a free port.")
+@click.option(
+    "--aws-port",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, 65_535),
+    help="Of the embedded DynamoDB and Secrets Manager, for --endpoint-url of the other commands; 0 takes a free port.",
+)
 @click.option("--concurrency", default=10, show_default=True, type=click.IntRange(1, 100), help="Of each function.")
 @click.option("--cold", is_flag=True, help="Start a new process for every request.")
 @click.option("--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="A stack parameter; repeatable.")
@@ -69,6 +77,14 @@ def _open_log(path: Path | None) -> AbstractContextManager[TextIO | None]:
 )
 @click.option("--stack-name", default="sallyport", show_default=True)
 @click.option(
+    "--schedule-seconds",
+    "schedule_minute_s",
+    default=DEFAULT_MINUTE_S,
+    show_default=True,
+    type=click.FloatRange(0.1, 60),
+    help="How long a schedule's minute takes, such as the canary guard's; 60 is as on AWS.",
+)
+@click.option(
     "--log-file",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -79,6 +95,7 @@ def local(
     *,
     template: Path,
     port: int,
+    aws_port: int,
     concurrency: int,
     cold: bool,
     parameters: tuple[str, ...],
@@ -88,6 +105,7 @@ def local(
     seed: bool,
     region: str,
     stack_name: str,
+    schedule_minute_s: float,
     log_file: Path | None,
     verbose: bool,
 ) -> None:
@@ -109,6 +127,8 @@ def local(
             stack_name=stack_name,
             policy=policy,
             secrets=dict(_parse_secret(text) for text in secrets),
+            schedule_minute_s=schedule_minute_s,
+            aws_port=aws_port,
         )
         reading = check(options, os.environ)
         listener = listen(port)

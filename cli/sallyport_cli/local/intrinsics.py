@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sallyport_cli.local.parameters import ParameterValue
@@ -12,6 +12,7 @@ from sallyport_cli.local.template_file import TemplateError
 
 ACCOUNT_ID: Final = "123456789012"
 API_ID: Final = "local"
+_ALIAS: Final = ".Alias"
 _SUB_VARIABLE = re.compile(r"\$\{([^}]+)\}")
 _NO_VALUE: Final = object()
 
@@ -26,6 +27,7 @@ class Scope:
     resources: Mapping[str, Any]
     mappings: Mapping[str, Any]
     conditions: Mapping[str, Any]
+    function_defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Resolver:
@@ -95,6 +97,8 @@ class Resolver:
             return scope.parameters[name]
         if name in scope.resources:
             return self._physical_id(name, place)
+        if isinstance(name, str) and name.endswith(_ALIAS):
+            return self._alias_arn(name.removesuffix(_ALIAS), place)
         raise TemplateError(place, f"!Ref {name} can't be resolved locally")
 
     def _physical_id(self, logical_id: str, place: str) -> str:
@@ -111,6 +115,14 @@ class Resolver:
         if kind in ("AWS::Serverless::LayerVersion", "AWS::Lambda::LayerVersion"):
             return logical_id
         raise TemplateError(place, f"!Ref {logical_id} ({kind}) can't be resolved locally")
+
+    def _alias_arn(self, logical_id: str, place: str) -> str:
+        """The ARN of the alias that SAM makes of a function."""
+        resource = self._scope.resources.get(logical_id, {})
+        alias = {**self._scope.function_defaults, **(resource.get("Properties") or {})}.get("AutoPublishAlias")
+        if resource.get("Type") != "AWS::Serverless::Function" or not alias:
+            raise TemplateError(place, f"!Ref {logical_id}{_ALIAS} can't be resolved locally")
+        return f"{self._get_att([logical_id, 'Arn'], place)}:{self.resolve(alias, place)}"
 
     def _get_att(self, argument: Any, place: str) -> str:
         logical_id, attribute = argument

@@ -12,6 +12,7 @@ from typing import Final, TextIO
 _LOUD_LEVELS: Final = frozenset({"WARNING", "ERROR", "CRITICAL", "FATAL"})
 _ESSENTIAL_FIELDS: Final = ("message", "errorMessage", "reason", "detail", "location", "requestId", "request_id")
 _REFUSALS: Final = frozenset({"unauthorized", "denied"})
+_VERDICT: Final = "canary verdict"
 _REMEMBERED_LINES: Final = 40
 
 
@@ -85,6 +86,9 @@ def _loud_text(text: str) -> str | None:
         return None
     if isinstance(record, dict) and str(record.get("decision")) in _REFUSALS:
         return f"{record['decision']}: {record.get('reason', '')}"  # the one place where the reason of a 401 is told
+    if isinstance(record, dict) and record.get("message") == _VERDICT:
+        action = str(record.get("action")).replace("_", " ")
+        return f"canary {record.get('canary')}: {action}: {record.get('reason')}"
     if not isinstance(record, dict) or (level := str(record.get("level", "")).upper()) not in _LOUD_LEVELS:
         return None
     essence = [str(record[name]) for name in _ESSENTIAL_FIELDS if record.get(name)]

@@ -19,6 +19,7 @@ from sallyport_cli.echo.command import REQUIRED_KEY_VARIABLE
 from sallyport_cli.local.api_gateway import ApiGateway
 from sallyport_cli.local.banner import banner
 from sallyport_cli.local.children import Child, ChildError
+from sallyport_cli.local.clockwork import DEFAULT_MINUTE_S, Clockwork
 from sallyport_cli.local.emulated_data import (
     create_secret,
     create_tables,
@@ -71,6 +72,8 @@ class Options:
     stack_name: str
     policy: Path | None = None
     secrets: Mapping[str, str] = field(default_factory=dict)
+    schedule_minute_s: float = DEFAULT_MINUTE_S
+    aws_port: int = 0
 
 
 def check(options: Options, environment: Mapping[str, str]) -> PolicyReading | None:
@@ -164,12 +167,30 @@ class Session:
             demo_key = await asyncio.to_thread(self._fill, stack, choice, endpoint, clients)
             await self._put_policy_in_force(stack, clients[0], cleanup)
         pools = self._make_pools(stack, endpoint, guardian, cleanup)
-        await self._warm(pools)
-        self._introduce(stack, choice, endpoint, demo_key, policy=self._options.policy if clients else None)
+        await self._warm(pools, stack)
+        schedules = self._start_clockwork(stack, pools, cleanup)
+        policy = self._options.policy if clients else None
+        self._introduce(stack, choice, endpoint, demo_key, policy=policy, schedules=schedules)
         return Starlette(routes=[Mount("/", app=ApiGateway(stack, pools, self._console))])
 
+    def _start_clockwork(
+        self, stack: Stack, pools: Mapping[str, FunctionPool], cleanup: AsyncExitStack
+    ) -> tuple[str, ...]:
+        """Calls scheduled functions until the end; gives how often."""
+        clockwork = Clockwork(stack.region, self._options.schedule_minute_s, self._console.say)
+        for schedule in stack.schedules:
+            running = asyncio.create_task(clockwork.run(schedule, pools[schedule.function]))
+            cleanup.push_async_callback(_end, running)
+        return tuple(clockwork.describe(schedule) for schedule in stack.schedules)
+
     def _introduce(
-        self, stack: Stack, choice: UpstreamChoice, endpoint: str, demo_key: str | None, policy: Path | None
+        self,
+        stack: Stack,
+        choice: UpstreamChoice,
+        endpoint: str,
+        demo_key: str | None,
+        policy: Path | None,
+        schedules: tuple[str, ...],
     ) -> None:
         described = endpoint if self._environment.get("AWS_ENDPOINT_URL") else f"{endpoint} (embedded, in memory)"
         for line in banner(
@@ -180,6 +201,7 @@ class Session:
             demo_key=demo_key,
             model=self._model_to_try(stack, choice),
             policy=policy,
+            schedules=schedules,
         ):
             self._console.say(line)
 
@@ -216,7 +238,7 @@ class Session:
         endpoint = self._environment.get("AWS_ENDPOINT_URL")
         if not endpoint:
             importing = asyncio.create_task(asyncio.to_thread(emulator_clients, _UNUSED_URL, "us-east-1"))
-            child = await Child.start(["sallyport_cli.local.moto_process"], guardian)
+            child = await Child.start(["sallyport_cli.local.moto_process", str(self._options.aws_port)], guardian)
             cleanup.push_async_callback(child.stop)
             endpoint = child.url
             await importing
@@ -265,9 +287,10 @@ class Session:
             cleanup.push_async_callback(pool.close)
         return pools
 
-    async def _warm(self, pools: Mapping[str, FunctionPool]) -> None:
-        """Has the two doors waiting; one that can't start says why when it is called, as on AWS."""
-        warmed = [pools[name].warm() for name in _WARMED_AT_START if name in pools]
+    async def _warm(self, pools: Mapping[str, FunctionPool], stack: Stack) -> None:
+        """Has the two doors waiting, and what the clock calls; one that can't start says why when called, as on AWS."""
+        names = {*_WARMED_AT_START, *(schedule.function for schedule in stack.schedules)}
+        warmed = [pools[name].warm() for name in sorted(names & pools.keys())]
         for outcome in await asyncio.gather(*warmed, return_exceptions=True):
             if isinstance(outcome, InitError):
                 self._console.say(f"  a function doesn't start: {outcome} {outcome.answer.message}")

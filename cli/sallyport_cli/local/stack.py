@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from sallyport_cli.local.intrinsics import Resolver, Scope
 from sallyport_cli.local.parameters import ParameterValue, resolve_parameters
+from sallyport_cli.local.schedules import Schedule, read_rate
 from sallyport_cli.local.template_file import TemplateError, read_template
 from sallyport_cli.local.template_models import (
     ApiEventProperties,
@@ -18,6 +19,7 @@ from sallyport_cli.local.template_models import (
     FunctionProperties,
     GatewayResponse,
     LambdaAuthorizer,
+    ScheduleEventProperties,
     Table,
 )
 
@@ -70,6 +72,7 @@ class Stack:
     stage_variables: Mapping[str, str]
     tables: Mapping[str, Table]
     parameters: Mapping[str, ParameterValue]
+    schedules: tuple[Schedule, ...] = ()
 
 
 def load_stack(
@@ -112,6 +115,7 @@ class _StackReader:
             resources=self._resources,
             mappings=document.get("Mappings") or {},
             conditions=document.get("Conditions") or {},
+            function_defaults=self._globals.get("Function") or {},
         )
         self._resolver = Resolver(self._scope)
 
@@ -141,6 +145,7 @@ class _StackReader:
             stage_variables=api.Variables,
             tables={table: self._read_table(table) for table in self._ids("AWS::DynamoDB::Table")},
             parameters=self._scope.parameters,
+            schedules=tuple(each for logical_id in functions for each in self._read_schedules(logical_id)),
         )
 
     def _ids(self, kind: str) -> list[str]:
@@ -211,11 +216,23 @@ class _StackReader:
         raise TemplateError(f"{place}.Layers", f"no layer holds {variable}")
 
     def _read_routes(self, logical_id: str, api: ApiProperties) -> list[Route]:
+        return [self._read_route(logical_id, api, raw, place) for raw, place in self._events(logical_id, "Api")]
+
+    def _read_schedules(self, logical_id: str) -> list[Schedule]:
+        """Those that are enabled."""
+        read = [
+            (self._model(ScheduleEventProperties, raw, place), place)
+            for raw, place in self._events(logical_id, "Schedule")
+        ]
+        return [Schedule(logical_id, read_rate(e.Schedule, place)) for e, place in read if e.State == "ENABLED"]
+
+    def _events(self, logical_id: str, kind: str) -> list[tuple[Any, str]]:
+        """A function's events of one kind, each with its place."""
         events = self._function_properties(logical_id).get("Events") or {}
         return [
-            self._read_route(logical_id, api, event.get("Properties") or {}, f"Resources.{logical_id}.Events.{name}")
+            (event.get("Properties") or {}, f"Resources.{logical_id}.Events.{name}")
             for name, event in events.items()
-            if event.get("Type") == "Api"
+            if event.get("Type") == kind
         ]
 
     def _read_route(self, logical_id: str, api: ApiProperties, raw: Any, place: str) -> Route:
@@ -252,7 +269,7 @@ def _check_authorizer(place: str, authorizer: LambdaAuthorizer, functions: Mappi
     identity = authorizer.Identity
     if identity.ReauthorizeEvery != 0 or identity.Headers or identity.QueryStrings:
         raise TemplateError(place, "authorizers that cache or name identity sources aren't supported locally")
-    name = authorizer.FunctionArn.rsplit(":", 1)[-1]
+    name, *_ = authorizer.FunctionArn.rpartition(":function:")[2].split(":")  # an alias may follow
     for logical_id, function in functions.items():
         if function.name == name:
             return logical_id

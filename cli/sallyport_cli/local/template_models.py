@@ -29,6 +29,13 @@ class ApiEventProperties(_Part):
     TimeoutInMillis: int | None = Field(default=None, ge=50, le=900_000)
 
 
+class ScheduleEventProperties(_Part):
+    """When a function is called by the clock."""
+
+    Schedule: str
+    State: Literal["ENABLED", "DISABLED"] = "ENABLED"
+
+
 class EnvironmentPart(_Part):
     """A function's variables."""
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sallyport.access.networks import NetworkSet
-from sallyport.policy.effective import FORMAT, LIMITS_FORMAT, SOVEREIGNTY_FORMAT
+from sallyport.policy.effective import CANARY_FORMAT, FORMAT, LIMITS_FORMAT, SOVEREIGNTY_FORMAT
 from sallyport.policy.router_rules import rule_as_json
 from sallyport.policy.rules import IssuerRules
 from sallyport_cli.policy.documents import Document
@@ -38,6 +38,8 @@ def canonical(value: Any) -> str:
 
 def _format(sections: Mapping[str, Any]) -> int:
     """Give the oldest format that says all of it, so that functions of before take what they can read whole."""
+    if "canaries" in sections:
+        return CANARY_FORMAT
     tenants, models = sections.get("tenants", {}).values(), sections.get("models", {}).values()
     has_places = "upstreams" in sections or "apps" in sections or "endpoints" in sections.get("residency", {})
     if has_places or any("targets" in model for model in models) or any("allow_global" in tenant for tenant in tenants):
@@ -64,6 +66,9 @@ def _sections(document: Document) -> dict[str, Any]:
         sections["models"] = {name: _model(name, model, document.regions) for name, model in policy.models.items()}
     if policy.apps is not None:
         sections["apps"] = {name: app.as_json() for name, app in policy.apps.items()}
+    if policy.canaries is not None:
+        places = enumerate(policy.canaries)
+        sections["canaries"] = [one.as_json(document.regions.get(("canaries", n, "target"))) for n, one in places]
     if policy.tenants is not None:
         sections["tenants"] = {name: _tenant(tenant, zones) for name, tenant in policy.tenants.items()}
     return sections

@@ -10,6 +10,8 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from sallyport.access.networks import parse_network
+from sallyport_cli.policy.canaries import Canary
+from sallyport_cli.policy.canary_types import GUARD_OFF
 from sallyport_cli.policy.ip_rules import IpRules
 from sallyport_cli.policy.limit_types import decimal_text
 from sallyport_cli.policy.limit_words import describe_rule
@@ -39,6 +41,8 @@ def ip_differences(old: IpRules, new: IpRules) -> list[str]:
 def _compare(old: Any, new: Any, path: Path) -> Iterator[str]:
     if old is None or new is None:
         yield from _compare_with_nothing(old, new, path)
+    elif isinstance(old, BaseModel) != isinstance(new, BaseModel):  # a guard that was off
+        yield from (*_whole("-", old, path), *_whole("+", new, path))
     elif isinstance(new, BaseModel):
         yield from _compare_mappings(_fields(old), _fields(new), path)
     elif isinstance(new, Mapping):
@@ -52,6 +56,8 @@ def _compare(old: Any, new: Any, path: Path) -> Iterator[str]:
 def _compare_entries(old: Sequence[Any], new: Sequence[Any], path: Path) -> Iterator[str]:
     if _are_limits(old) or _are_limits(new):
         yield from _compare_mappings(_limits_in_words(old), _limits_in_words(new), path)
+    elif _are_canaries(old) or _are_canaries(new):
+        yield from _compare_canaries(old, new, path)
     elif _are_issuers(old) or _are_issuers(new):
         yield from _compare_issuers(old, new, path)
     elif _are_sections(old) or _are_sections(new):
@@ -90,13 +96,23 @@ def _compare_issuers(old: Sequence[Issuer], new: Sequence[Issuer], path: Path) -
         yield from _compare(before.get(issuer.issuer), issuer, (*path, place))
 
 
+def _compare_canaries(old: Sequence[Canary], new: Sequence[Canary], path: Path) -> Iterator[str]:
+    """Compare canaries of the same name, and then their order, since the first that is for a request decides."""
+    before, after = _by_name(old), _by_name(new)
+    yield from _compare_mappings(before, after, path)
+    kept, moved = [name for name in before if name in after], [name for name in after if name in before]
+    if kept != moved:
+        yield f"~ {field_name(path)}: {_show(kept)} -> {_show(moved)}"
+
+
 def _whole(sign: str, value: Any, path: Path) -> Iterator[str]:
     """Tell of what is new or gone: itself, and all in it that isn't as it is by default."""
+    value = _by_name(value) if _are_canaries(value) else value
     if isinstance(value, BaseModel):
         yield f"{sign} {field_name(path)}"
-        for name, field in type(value).model_fields.items():
-            if getattr(value, name) != field.default:
-                yield from _whole(sign, getattr(value, name), (*path, name))
+        for name, below in _fields(value).items():
+            if below != type(value).model_fields[name].default:
+                yield from _whole(sign, below, (*path, name))
     elif isinstance(value, Mapping):
         yield f"{sign} {field_name(path)}"
         for name, below in value.items():
@@ -113,11 +129,21 @@ def _whole(sign: str, value: Any, path: Path) -> Iterator[str]:
 
 
 def _fields(model: BaseModel) -> dict[str, Any]:
-    return {name: getattr(model, name) for name in type(model).model_fields}
+    """Give a section's values by name. No guard is a value, since a canary has one by default."""
+    fields = {name: getattr(model, name) for name in type(model).model_fields}
+    return fields | {"guard": fields["guard"] or GUARD_OFF} if isinstance(model, Canary) else fields
 
 
 def _are_issuers(value: Any) -> bool:
     return isinstance(value, Sequence) and bool(value) and isinstance(value[0], Issuer)
+
+
+def _by_name(canaries: Sequence[Canary]) -> dict[str, Canary]:
+    return {canary.name: canary for canary in canaries}
+
+
+def _are_canaries(value: Any) -> bool:
+    return isinstance(value, Sequence) and bool(value) and isinstance(value[0], Canary)
 
 
 def _are_sections(value: Any) -> bool:

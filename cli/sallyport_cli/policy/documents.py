@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from sallyport_cli.policy.bedrock_models import Resolver
+from sallyport_cli.policy.canary_warnings import canary_warnings
 from sallyport_cli.policy.field_types import Surroundings
 from sallyport_cli.policy.limit_checks import limit_warnings
 from sallyport_cli.policy.model import Identity, Policy
@@ -119,8 +120,8 @@ def _warnings(policy: Policy, regions: Regions, lines: Lines) -> Iterator[Proble
         effect = "everyone is refused" if access.countries.allow else "nobody is refused by it"
         reason = f"warning: without trusted_proxies and origin_secret no country is known, so {effect}"
         yield Problem(lines.of_key(("access", "countries")), "access.countries", reason)
-    found = (*limit_warnings(policy), *upstream_warnings(policy), *residency_warnings(policy, regions))
-    for path, reason in found:
+    found = (*limit_warnings(policy), *upstream_warnings(policy), *canary_warnings(policy))
+    for path, reason in (*found, *residency_warnings(policy, regions)):
         yield Problem(lines.of_value(path), field_name(path), reason)
 
 

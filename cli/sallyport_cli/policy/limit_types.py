@@ -67,8 +67,8 @@ def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-def _decimal(value: object) -> Decimal:
-    """Read a number, or its text. A float's shortest text is what stood in the document."""
+def decimal_of(value: object) -> Decimal:
+    """Read a number, or its text. A float's shortest text is what stood in the document. Raises `ValueError`."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     is_text = isinstance(value, str) and re.fullmatch(_DECIMAL, value) is not None
     number = Decimal(str(value)) if is_number or is_text else None
@@ -78,11 +78,11 @@ def _decimal(value: object) -> Decimal:
 
 
 def _amount_or_lifted(value: object) -> Decimal | None:
-    return None if value == LIFTED else _decimal(value)
+    return None if value == LIFTED else decimal_of(value)
 
 
 def _price(value: object) -> Decimal:
-    price = _decimal(value)
+    price = decimal_of(value)
     if not 0 <= price <= MAX_PRICE:
         raise ValueError(f"is US dollars per million tokens, from 0 to {MAX_PRICE:,}")
     if not _is_whole(price.scaleb(6)):
@@ -140,7 +140,7 @@ ScopeParts = Annotated[
 ]  # fmt: skip
 Unit = Annotated[str, AfterValidator(_one_of(UNITS, "unit")), _schema(enum=list(UNITS))]
 Amount = Annotated[
-    Decimal, PlainValidator(_decimal),
+    Decimal, PlainValidator(decimal_of),
     WithJsonSchema({"anyOf": [_NUMBER_SCHEMA, {"type": "string", "pattern": f"^{_DECIMAL}$"}]}),
 ]  # fmt: skip
 AmountOrLifted = Annotated[

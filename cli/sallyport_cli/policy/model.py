@@ -9,8 +9,11 @@ from pydantic import Field, model_validator
 
 from sallyport.access.networks import parse_network
 from sallyport.identity.api_keys import MAX_RESIDENCY_LENGTH
+from sallyport.policy.compiled_canaries import MAX_CANARIES
 from sallyport.policy.rules import HMAC_ALGORITHMS, MAX_LEEWAY_S
 from sallyport_cli.policy import field_types as kinds
+from sallyport_cli.policy.canaries import Canary
+from sallyport_cli.policy.canary_checks import canary_problems
 from sallyport_cli.policy.limit_checks import limit_problems
 from sallyport_cli.policy.limits import Limit, TenantLimit
 from sallyport_cli.policy.models import Model
@@ -202,6 +205,10 @@ class Policy(Section):
     apps: dict[AppName, App] | None = Field(
         default=None, min_length=1, max_length=MAX_APPS, description="Your own applications under /apps/, by name."
     )
+    canaries: Annotated[tuple[Canary, ...], Field(strict=False)] | None = Field(
+        default=None, max_length=MAX_CANARIES,
+        description="Other targets for some; the first that is for a request decides. They replace the stack's.",
+    )  # fmt: skip
     tenants: dict[kinds.TenantName, Tenant] | None = Field(
         default=None, max_length=MAX_TENANTS, description="What is in force for each tenant, by name."
     )
@@ -209,6 +216,7 @@ class Policy(Section):
     @model_validator(mode="after")
     def _check(self) -> Self:
         problems = [*self._residency_problems(), *limit_problems(self), *upstream_problems(self)]
+        problems += canary_problems(self)
         if problems:
             raise at(*problems)
         return self

@@ -89,6 +89,7 @@ def _known_keys(schema: Mapping[str, Any], path: Path) -> list[str]:
     here = schema
     for part in path:
         here = here.get("items", {}) if isinstance(part, int) else _below(here, part)
+        here = next((one for one in here.get("anyOf", ()) if "$ref" in one), here)
         here = schema["$defs"][here["$ref"].rpartition("/")[2]] if "$ref" in here else here
     return list(here.get("properties", {}))
 
@@ -127,6 +128,7 @@ _SENTENCES: Final[Mapping[str, Callable[[Any, object], str]]] = {
     _MISSING: lambda _context, _value: "is missing",
     "string_type": _text_expected,
     "bool_type": _expected("true or false"),
+    "float_type": _expected("a number"),
     "int_type": _expected("a whole number"),
     "list_type": _expected("a list"),
     "tuple_type": _expected("a list"),

@@ -15,6 +15,7 @@ from sallyport_cli.policy.targets import Regions
 from sallyport_cli.policy.yaml_reading import Path
 
 if TYPE_CHECKING:
+    from sallyport_cli.policy.canaries import Canary
     from sallyport_cli.policy.model import Policy, Tenant
 
 _SHOWN: Final = 6
@@ -26,8 +27,10 @@ def residency_warnings(policy: Policy, regions: Regions) -> Problems:
     """Tell of targets and tenants that don't meet. Without a default residency in the document nothing is certain."""
     if policy.residency is None or policy.residency.default is None:
         return
-    yield from _unreachable(policy, regions)
-    yield from _stranded(policy, regions)
+    of_models = {path: places for path, places in regions.items() if path[0] == "models"}
+    yield from _unreachable(policy, of_models)
+    yield from _stranded(policy, of_models)
+    yield from _unoffered(policy, regions)
 
 
 def _unreachable(policy: Policy, regions: Regions) -> Problems:
@@ -40,6 +43,37 @@ def _unreachable(policy: Policy, regions: Regions) -> Problems:
             yield path, "warning: may process anywhere, and no tenant has allow_global: nobody can be sent there"
         elif not any(residency.issuperset(set(places) - {GLOBAL}) for residency in residencies):
             yield path, f"warning: {', '.join(places)} is in no residency: nobody can be sent there"
+
+
+def _unoffered(policy: Policy, regions: Regions) -> Problems:
+    """Tell of canaries whose target is for none of those that they are for."""
+    for place, canary in enumerate(policy.canaries or ()):
+        path: Path = ("canaries", place, "target")
+        places, insides = regions.get(path), _insides(policy, canary)
+        if places is not None and insides and not any(inside.issuperset(places) for inside in insides):
+            yield path, f"warning: {_told(places, insides)}: nobody is offered it"
+
+
+def _told(places: Sequence[str], insides: set[frozenset[str]]) -> str:
+    if GLOBAL in places and not any(GLOBAL in inside for inside in insides):
+        return "may process anywhere, and none of those it is for has allow_global"
+    return f"{', '.join(places)} is in no residency of those it is for"
+
+
+def _insides(policy: Policy, canary: Canary) -> set[frozenset[str]]:
+    """Give the residencies, `GLOBAL` among each that may have it, of those that a canary is for."""
+    tenants = policy.tenants or {}
+    app = (policy.apps or {}).get(canary.app or "")
+    named = canary.match.tenants or (app.tenants if app is not None else None)
+    if named:
+        return {_inside(policy, tenants[name]) for name in named if name in tenants}
+    everywhere = frozenset({GLOBAL} if any(tenant.allow_global for tenant in tenants.values()) else ())
+    return {residency | everywhere for residency in _residencies(policy)}
+
+
+def _inside(policy: Policy, tenant: Tenant) -> frozenset[str]:
+    residency = _residency(policy, tenant)
+    return residency | {GLOBAL} if tenant.allow_global else residency
 
 
 def _stranded(policy: Policy, regions: Regions) -> Problems:

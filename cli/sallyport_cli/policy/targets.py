@@ -24,7 +24,7 @@ def regions_of_targets(policy: Policy, resolve: Resolver | None) -> tuple[Region
     """Give the regions of all targets, and what is wrong with others. `resolve` None: there is no AWS to ask."""
     found: dict[Path, tuple[str, ...] | None] = {}
     problems: list[tuple[Path, str]] = []
-    for path, alias, target in targets_of(policy):
+    for path, alias, target in (*targets_of(policy), *canary_targets_of(policy)):
         try:
             found[path] = _regions(policy, alias, target, resolve)
         except ValueError as error:
@@ -33,10 +33,17 @@ def regions_of_targets(policy: Policy, resolve: Resolver | None) -> tuple[Region
 
 
 def targets_of(policy: Policy) -> Iterator[tuple[Path, str, ModelTarget]]:
-    """Give every target with its path and its model's name."""
+    """Give every model's targets with their paths and the model's name."""
     for name, model in (policy.models or {}).items():
         for place, target in enumerate(model.targets):
             yield ("models", name, "targets", place), name, target
+
+
+def canary_targets_of(policy: Policy) -> Iterator[tuple[Path, str, ModelTarget]]:
+    """Give the canaries' targets with their paths and the model's name, empty for a canary of several."""
+    for place, canary in enumerate(policy.canaries or ()):
+        if canary.target is not None:
+            yield ("canaries", place, "target"), canary.alias, canary.target
 
 
 def _regions(policy: Policy, alias: str, target: ModelTarget, resolve: Resolver | None) -> tuple[str, ...] | None:

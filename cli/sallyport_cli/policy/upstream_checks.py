@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from sallyport.policy.upstream_rules import DEFAULT_UPSTREAM
-from sallyport_cli.policy.targets import targets_of
+from sallyport_cli.policy.targets import canary_targets_of, targets_of
 from sallyport_cli.policy.yaml_reading import Path
 
 if TYPE_CHECKING:
@@ -30,9 +30,10 @@ def upstream_warnings(policy: Policy) -> Problems:
     """Tell what is likely meant otherwise: nothing of it is refused."""
     used = {target.upstream for _, _, target in targets_of(policy)}
     used |= {app.upstream for app in (policy.apps or {}).values()}
+    used |= {target.upstream for _, _, target in canary_targets_of(policy)}
     for name, upstream in (policy.upstreams or {}).items():
         if name not in used:
-            yield ("upstreams", name), "warning: no model and no app uses it"
+            yield ("upstreams", name), "warning: no model, app or canary uses it"
         elif upstream.provider in _WITH_CREDENTIALS and upstream.secret is None and upstream.url.startswith("https:"):
             yield ("upstreams", name), "warning: has no secret, so it is called without a credential"
 
@@ -46,12 +47,12 @@ def _target_problems(policy: Policy) -> Problems:
             if seen.index(one) != place:
                 yield ("models", name, "targets", place), f"is the target at [{seen.index(one)}] already"
     for path, _, target in targets_of(policy):
-        yield from _named_upstream(policy, (*path, "upstream"), target.upstream, is_app=False)
+        yield from named_upstream(policy, (*path, "upstream"), target.upstream, is_app=False)
 
 
 def _app_problems(policy: Policy) -> Problems:
     for name, app in (policy.apps or {}).items():
-        yield from _named_upstream(policy, ("apps", name, "upstream"), app.upstream, is_app=True)
+        yield from named_upstream(policy, ("apps", name, "upstream"), app.upstream, is_app=True)
         unknown = [
             tenant for tenant in app.tenants or () if policy.tenants is not None and tenant not in policy.tenants
         ]
@@ -59,7 +60,8 @@ def _app_problems(policy: Policy) -> Problems:
             yield ("apps", name, "tenants"), f"not in tenants: {_listed(unknown)}"
 
 
-def _named_upstream(policy: Policy, path: Path, name: str, *, is_app: bool) -> Problems:
+def named_upstream(policy: Policy, path: Path, name: str, *, is_app: bool) -> Problems:
+    """Tell what is wrong with the name of an upstream that stands at a path, of an app or of a model."""
     if policy.upstreams is None and not is_app and name == DEFAULT_UPSTREAM:
         return
     upstream = (policy.upstreams or {}).get(name)

@@ -8,12 +8,13 @@ from typing import Final, NamedTuple
 
 import click
 
+from sallyport.policy.canary_parameters import with_canary
 from sallyport.policy.effective import CompiledPolicyError, merge
 from sallyport.policy.limit_parameters import LimitSettings, parameter_rules
 from sallyport.policy.limit_rules import RouterRules
 from sallyport.policy.router_rules import merge_router
 from sallyport.policy.rules import AccessRules, DoorRules
-from sallyport.policy.upstream_parameters import read_upstream
+from sallyport.policy.upstream_parameters import read_canary, read_upstream
 from sallyport.policy.variables import ConfigurationError, Variables
 from sallyport_cli.policy.operating import policy_table
 from sallyport_cli.stack_parameters import Parameters, deployed_parameters, reads_parameters
@@ -27,6 +28,13 @@ _DEFAULTS: Final[Parameters] = {
     "DefaultResidency": "us-east-1",
     "AllowedRegions": "",
     "Models": "",
+    "CanaryWeight": "0",
+    "CanaryStickyBy": "subject",
+    "CanaryModel": "",
+    "CanaryUpstreamBaseUrl": "",
+    "CanaryUpstreamRegion": "",
+    "CanaryUpstreamSecret": "",
+    "CanaryUpstreamProvider": "",
 }
 """The template's."""
 
@@ -71,7 +79,10 @@ def in_force(target: Target, given: Parameters) -> InForce:
     parameters = {**deployed_parameters(target, _DEFAULTS, check_parameters), **given}
     with policy_table(target) as table:
         applied = table.current()
-    told = rules_of(parameters)
+    try:
+        told = rules_of(parameters)
+    except ValueError as error:  # given ones that don't go with the stack's
+        raise click.ClickException(str(error)) from None
     if applied is None:
         return told
     version = applied.version.version
@@ -93,6 +104,13 @@ def _environment(told: Parameters) -> Mapping[str, str]:
         "SALLYPORT_DEFAULT_RESIDENCY": told["DefaultResidency"],
         "SALLYPORT_ALLOWED_REGIONS": told["AllowedRegions"] or told["DefaultResidency"],
         "SALLYPORT_MODELS": told["Models"],
+        "SALLYPORT_CANARY_WEIGHT": told["CanaryWeight"],
+        "SALLYPORT_CANARY_STICKY_BY": told["CanaryStickyBy"],
+        "SALLYPORT_CANARY_MODEL": told["CanaryModel"],
+        "SALLYPORT_CANARY_UPSTREAM_BASE_URL": told["CanaryUpstreamBaseUrl"],
+        "SALLYPORT_CANARY_UPSTREAM_REGION": told["CanaryUpstreamRegion"],
+        "SALLYPORT_CANARY_UPSTREAM_SECRET": told["CanaryUpstreamSecret"],
+        "SALLYPORT_CANARY_UPSTREAM_PROVIDER": told["CanaryUpstreamProvider"],
     }
 
 
@@ -105,7 +123,7 @@ def _base_url(told: Parameters) -> str:
 
 
 def _rules(read: Variables) -> InForce:
-    upstream = read_upstream(read).rules
+    upstream, canary = read_upstream(read).rules, read_canary(read)
     router = parameter_rules(LimitSettings(requests_per_minute=0), read.items("MODELS"))._replace(
         upstreams={upstream.name: upstream}, allowed_regions=frozenset(read.regions("ALLOWED_REGIONS"))
     )
@@ -119,4 +137,4 @@ def _rules(read: Variables) -> InForce:
         default_residency=read.regions("DEFAULT_RESIDENCY"),
         tenants={},
     )
-    return InForce(door, router)
+    return InForce(door, with_canary(router, canary, upstream))

@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from sallyport.policy.limit_rules import RouterRules
-from sallyport.policy.upstream_rules import UpstreamRules
+from sallyport.policy.upstream_rules import Target, UpstreamRules
 from sallyport.routing.residency import (
     ELIGIBLE,
     GLOBAL_NOT_PERMITTED,
@@ -18,10 +18,19 @@ from sallyport.routing.residency import (
     Considered,
 )
 from sallyport_cli.printable import printable
+from sallyport_cli.residency.canary_prospects import (
+    DECIDED_BEFORE,
+    MODEL_NOT_ALLOWED,
+    OTHER_REGIONS,
+    OTHER_TENANTS,
+    CanaryProspect,
+)
 from sallyport_cli.residency.output import print_rows
 from sallyport_cli.residency.prospects import Prospect, Question
 
 _HEADINGS: Final = ("", "UPSTREAM", "MODEL", "REGIONS", "HOST", "BASIS", "VERDICT")
+_CANARY_HEADINGS: Final = ("CANARY", "ONLY WITH", *_HEADINGS[1:])
+_AS_STABLE: Final = ("(as stable)", "(as stable)", "-", "-", "-")
 _IN_WORDS: Final[Mapping[str, str]] = {
     ELIGIBLE: "may be used",
     OUTSIDE_RESIDENCY: "no: outside of the tenant's residency",
@@ -29,6 +38,10 @@ _IN_WORDS: Final[Mapping[str, str]] = {
     GLOBAL_NOT_PERMITTED: "no: it processes anywhere, which the tenant isn't permitted",
     UNKNOWN_UPSTREAM: "no: the policy has no such upstream",
     OPERATION_UNSUPPORTED: "no: the upstream doesn't serve this route",
+    MODEL_NOT_ALLOWED: "no: the tenant may not use this model",
+    OTHER_TENANTS: "no: it is for other tenants",
+    OTHER_REGIONS: "no: it is for stacks of other regions",
+    DECIDED_BEFORE: "no: one before it decides",
 }
 
 
@@ -44,6 +57,7 @@ def prospect_json(question: Question, found: Prospect, rules: RouterRules) -> Ma
         "allowed_regions": sorted(rules.allowed_regions),
         "considered": [_target_json(one, rules) for one in found.considered],
         "first": found.first,
+        "canaries": [_canary_json(one, rules) for one in found.canaries],
         "refusal": {"status": found.status, "code": found.code, "message": found.reason} if found.code else None,
     }
 
@@ -57,6 +71,8 @@ def print_prospect(question: Question, found: Prospect, rules: RouterRules) -> N
         print_rows([_HEADINGS, *_rows(found, rules)])
     for line in _result(question, found):
         print(printable(line))
+    if found.canaries:
+        print_rows([_CANARY_HEADINGS, *(_canary_row(one, rules) for one in found.canaries)])
 
 
 def _result(question: Question, found: Prospect) -> Iterator[str]:
@@ -72,27 +88,46 @@ def _result(question: Question, found: Prospect) -> Iterator[str]:
 
 def _rows(found: Prospect, rules: RouterRules) -> Iterator[Sequence[str]]:
     for place, (target, verdict) in enumerate(found.considered):
-        upstream = rules.upstreams.get(target.upstream)
-        yield (
-            "->" if place == found.first else "",
-            target.upstream,
-            target.model or "(as called)",
-            ", ".join(target.regions) or "none",
-            _host(upstream),
-            _basis(upstream),
-            _IN_WORDS.get(verdict, verdict),
-        )
+        yield "->" if place == found.first else "", *_place(target, rules), _IN_WORDS.get(verdict, verdict)
+
+
+def _canary_row(one: CanaryProspect, rules: RouterRules) -> Sequence[str]:
+    place = _AS_STABLE if one.target is None else _place(one.target, rules)
+    return one.canary.name, "; ".join(one.conditions) or "-", *place, _IN_WORDS.get(one.verdict, one.verdict)
+
+
+def _place(target: Target, rules: RouterRules) -> Sequence[str]:
+    upstream = rules.upstreams.get(target.upstream)
+    regions = ", ".join(target.regions) or "none"
+    return target.upstream, target.model or "(as called)", regions, _host(upstream), _basis(upstream)
+
+
+def _canary_json(one: CanaryProspect, rules: RouterRules) -> Mapping[str, Any]:
+    """Give a canary; its parameters by name alone, since a value may be a prompt."""
+    match = one.canary.match
+    return {
+        "canary": one.canary.name,
+        "countries": list(match.countries),
+        "claims": dict(match.claims),
+        "headers": dict(match.headers),
+        "parameters": sorted(one.canary.parameters),
+        "target": None if one.target is None else _place_json(one.target, rules),
+        "verdict": one.verdict,
+    }
 
 
 def _target_json(one: Considered, rules: RouterRules) -> Mapping[str, Any]:
-    upstream = rules.upstreams.get(one.target.upstream)
+    return {**_place_json(one.target, rules), "verdict": one.verdict}
+
+
+def _place_json(target: Target, rules: RouterRules) -> Mapping[str, Any]:
+    upstream = rules.upstreams.get(target.upstream)
     return {
-        "upstream": one.target.upstream,
-        "model": one.target.model,
-        "regions": list(one.target.regions),
+        "upstream": target.upstream,
+        "model": target.model,
+        "regions": list(target.regions),
         "host": _host(upstream),
         "basis": _basis(upstream),
-        "verdict": one.verdict,
     }
 
 

@@ -12,6 +12,7 @@ from sallyport.policy.rules import DoorRules, TenantRules
 from sallyport.policy.upstream_rules import UpstreamRules
 from sallyport.providers.provider import CHAT_COMPLETIONS, COUNT_TOKENS, EMBEDDINGS, MESSAGES, RESPONSES, serves
 from sallyport.routing.residency import Caller, Considered, check_home, consider, eligible, targets_of
+from sallyport_cli.residency.canary_prospects import Asking, CanaryProspect, canary_prospects
 
 OPERATIONS: Final[Mapping[str, str]] = {
     "chat": CHAT_COMPLETIONS,
@@ -35,7 +36,10 @@ class Question:
 
 @dataclass(frozen=True)
 class Prospect:
-    """What would happen: `considered` in the order in which they are tried, or a refusal."""
+    """What would happen: `considered` in the order in which they are tried, or a refusal.
+
+    `canaries` are those of the model or the route, in their order; none where the request is refused anyway.
+    """
 
     residency: Sequence[str]
     considered: Sequence[Considered] = ()
@@ -43,13 +47,15 @@ class Prospect:
     status: int = 0
     code: str = ""
     reason: str = ""
+    canaries: Sequence[CanaryProspect] = ()
 
 
 def prospect(question: Question, door: DoorRules, rules: RouterRules) -> Prospect:
     """Judge a request of a tenant whose credential narrows nothing, by the rules in force."""
     own = door.tenants.get(question.tenant, TenantRules())
     caller = Caller(question.tenant, door.default_residency if own.residency is None else own.residency)
-    considered = consider(targets_of(question.model, rules), rules, caller, _serves(question.operation))
+    serving = _serves(question.operation)
+    considered = consider(targets_of(question.model, rules), rules, caller, serving)
     found = Prospect(caller.residency, considered)
     if own.suspended:
         return _refused(found, 403, "tenant_suspended", "The tenant is suspended.")
@@ -62,7 +68,12 @@ def prospect(question: Question, door: DoorRules, rules: RouterRules) -> Prospec
         first = eligible(considered)[0]
     except SallyportError as error:
         return _refused(found, error.status, error.code, error.message)
-    return replace(found, first=[one.target for one in considered].index(first))
+    asking = Asking(question.model, question.operation, question.home_region, caller, own.models, serving)
+    return replace(
+        found,
+        first=[one.target for one in considered].index(first),
+        canaries=tuple(canary_prospects(asking, rules)),
+    )
 
 
 def _refused(found: Prospect, status: int, code: str, reason: str) -> Prospect:

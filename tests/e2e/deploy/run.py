@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import boto3
+
 from tests.e2e.deploy.contention import check_contention
 from tests.e2e.deploy.ministack import ROOT, Ministack, make_environment
 
@@ -48,7 +50,8 @@ def main() -> int:
         _deploy(aws)
         outputs = _outputs(aws)
         key, api_id = _create_key(aws, "acme"), _api_id(outputs["ApiUrl"])
-        return _report([*_check(aws, api_id, key), *_check_policy(aws, api_id), *check_contention(aws.url)])
+        checks = [*_check(aws, api_id, key), *_check_policy(aws, api_id), *_check_canaries(aws)]
+        return _report([*checks, *check_contention(aws.url)])
 
 
 def _deploy(aws: Ministack) -> None:
@@ -131,6 +134,49 @@ def _check_policy(aws: Ministack, api_id: str) -> list[tuple[str, Any, Any]]:
         ("sallyport ip check names the rule", "203.0.113.0/24" in decided, True),
         ("versions of the policy", len(versions), 3),
     ]
+
+
+def _check_canaries(aws: Ministack) -> list[tuple[str, Any, Any]]:
+    """Apply a canary that waits for its command, start it, and have the guard look before and after."""
+    policy = WORK / "policy.yaml"
+    policy.write_text(_CANARY)
+    untouched = _invoke_guard(aws)
+    _sallyport(aws, "policy", "apply", str(policy), "--note", "e2e")
+    before, waiting = _canary(aws), _invoke_guard(aws)
+    _sallyport(aws, "canary", "start", "next", "--note", "e2e")
+    after, running = _canary(aws), _invoke_guard(aws)
+    history = json.loads(_sallyport(aws, "canary", "history", "--json"))
+    return [
+        ("the guard without a canary", untouched, {"canaries": {}}),
+        ("the guard with one that waits", waiting, {"canaries": {"next": "hold"}}),
+        ("sallyport canary status before its start", (before["phase"], before["weight"]), ("stopped", 0.0)),
+        ("sallyport canary status after it", (after["phase"], after["weight"]), ("running", 5.0)),
+        ("the guard with one that runs", running, {"canaries": {"next": "hold"}}),
+        ("sallyport canary history", [entry["what"] for entry in history], ["start", "key"]),
+    ]
+
+
+_CANARY = """\
+version: 1
+models: {gpt-4o: {targets: [{upstream: default, model: gpt-4o}]}}
+canaries:
+  - {name: next, model: gpt-4o, target: {upstream: default, model: gpt-4o-mini}, weight: 5, start: command}
+"""
+
+
+def _canary(aws: Ministack) -> dict[str, Any]:
+    status: dict[str, Any] = json.loads(_sallyport(aws, "canary", "status", "next", "--json"))
+    return status
+
+
+def _invoke_guard(aws: Ministack) -> Any:
+    """Call the guard as EventBridge does, by its alias."""
+    session = boto3.Session("test", "test", region_name="us-east-1")
+    functions = session.client("lambda", endpoint_url=aws.url)
+    listed = functions.get_paginator("list_functions").paginate().search("Functions[].FunctionName")
+    (name,) = (name for name in listed if "CanaryGuard" in name)
+    event = (ROOT / "events" / "canary-guard.json").read_bytes()
+    return json.load(functions.invoke(FunctionName=name, Qualifier="live", Payload=event)["Payload"])
 
 
 def _await_status(aws: Ministack, api_id: str, key: str, expected: int) -> int:

@@ -202,7 +202,9 @@ def test_where_the_origin_secret_is_required_nobody_goes_round_the_proxy(emulato
         '{"format": 1, "ip": {"allow": {"count": 0, "v4": "", "v6": ""}, "deny": {"count": 0, "v4": "", "v6": ""}}, '
         '"tenants": {"acme": {"residency": null, "models": null, "allow": null, "deny": null, "suspended": false}}}',
         '{"format": 2}',
-        '{"format": 4, "ip": {"allow": {"count": 0, "v4": "", "v6": ""}, "deny": {"count": 0, "v4": "", "v6": ""}}}',
+        '{"format": 5, "ip": {"allow": {"count": 0, "v4": "", "v6": ""}, "deny": {"count": 0, "v4": "", "v6": ""}}}',
+        '{"format": 4, "ip": {"allow": {"count": 0, "v4": "", "v6": ""}, "deny": {"count": 0, "v4": "", "v6": ""}}, '
+        '"canaries": [{"match": {"claims": ["ab"]}}]}',
     ],
 )
 def test_a_whole_but_senseless_policy_leaves_the_last_good_one(emulator: Emulator, key: NewKey, text: str) -> None:

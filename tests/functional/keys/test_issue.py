@@ -37,6 +37,11 @@ def test_a_key_is_what_the_first_door_admits(keys: Keys) -> None:
     assert identity.allow == ("198.51.100.0/24", "2001:db8::/32", "192.0.2.1")
 
 
+def test_apps_and_the_choice_of_a_canary_s_arm_must_be_named(keys: Keys) -> None:
+    assert keys.identity(keys.create()["key"]).scopes == ("chat", "embeddings", "models")
+    assert keys.identity(keys.create("--scopes=chat apps canary")["key"]).scopes == ("chat", "apps", "canary")
+
+
 def test_a_key_may_have_limits_of_its_own(keys: Keys) -> None:
     made = keys.create("--limit=tokens=50000/60s", "--limit=requests=10/1m", "--limit=usd=0.50/month")
     assert made["limits"] == ["requests=10/1m", "tokens=50000/1m", "usd=0.5/month"]

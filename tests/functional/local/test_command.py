@@ -2,9 +2,11 @@
 
 import json
 import signal
+import socket
 import time
 import urllib.error
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,24 @@ def test_no_process_is_left_behind(tmp_path: Path, number: signal.Signals) -> No
         wait_gone(pids)
         assert started.process.stdout is not None
         assert started.process.stdout.read() == ""
+
+
+def test_the_emulated_aws_is_where_it_was_asked_to_be(tmp_path: Path) -> None:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with running(tmp_path, "--aws-port", str(port)) as started:
+        started.ready_url()
+        assert f"  AWS        http://127.0.0.1:{port} (embedded, in memory)\n" in started.printed
+
+
+def test_a_port_of_the_emulated_aws_that_is_taken_is_told_in_a_line(tmp_path: Path) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+        with running(tmp_path, "--aws-port", str(port)) as started:
+            assert started.finish() == 1
+    assert f"port {port}: Address already in use" in started.printed.splitlines()[-1]
+    assert "Traceback" not in started.printed
 
 
 def test_the_callers_environment_does_not_reach_the_functions(tmp_path: Path) -> None:

@@ -111,6 +111,31 @@ def test_flags_apply_to_every_call() -> None:
         list(client.chat.completions.create(model="echo", messages=[HELLO], stream=True))
 
 
+def outcomes(client: openai.OpenAI, model: str, calls: int) -> list[int]:
+    """Give the status of each of so many calls, one after the other."""
+    statuses = []
+    for _ in range(calls):
+        try:
+            client.chat.completions.create(model=model, messages=[HELLO])
+        except openai.APIStatusError as error:
+            statuses.append(error.status_code)
+        else:
+            statuses.append(200)
+    return statuses
+
+
+@pytest.mark.parametrize(("arguments", "status"), [((), 500), (("--status", "503"), 503)])
+def test_every_third_call_fails_and_no_other(arguments: tuple[str, ...], status: int) -> None:
+    with echo("--fail-every", "3", *arguments) as client:
+        assert outcomes(client, "echo", 7) == [200, 200, status, 200, 200, status, 200]
+
+
+def test_a_fault_of_a_models_name_waits_for_no_turn() -> None:
+    with echo("--fail-every", "3") as client:
+        assert outcomes(client, "fault-502", 2) == [502, 502]
+        assert outcomes(client, "echo", 3) == [200, 200, 500]
+
+
 def test_key_sets_are_served_under_their_names(tmp_path: Path) -> None:
     for name in ("jwks.json", "jwks-other.json"):
         (tmp_path / name).write_text(json.dumps({"keys": [], "name": name}))

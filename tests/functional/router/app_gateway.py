@@ -23,6 +23,7 @@ from sallyport.policy.upstream_rules import AppRules, UpstreamRules
 from sallyport.policy.urls import parse_url
 from sallyport.runtime.streaming import StreamedResponse
 from tests.functional.router.gateway import NOW_S, Answered, drain
+from tests.support.canaries import Counted, canaries
 from tests.support.events import ACME, Context, proxy_event
 from tests.support.servers import Peer, Received
 
@@ -133,6 +134,8 @@ class AppGateway:
         self.totals = Totals()
         self.trail = KeptTrail(app)
         self.secret = FixedSecret(secret)
+        self.other_secrets: dict[str, FixedSecret] = {}
+        self.counted = Counted()
         upstream = UpstreamRules("my-app", "app", url + "/base", "us-east-1", "stack/upstreams/my-app")
         parameters = parameter_rules(limits or LimitSettings(requests_per_minute=1000))
         self.rules = parameters._replace(
@@ -148,6 +151,7 @@ class AppGateway:
         return Rooms(
             policy=self.policy,
             metering=self._metering(),
+            canaries=canaries(counter=self.counted, logger=self.logger, home_region=home_region),
             upstreams=Upstreams(self._upstream),
             trail=self.trail,
             home_region=home_region,
@@ -172,7 +176,8 @@ class AppGateway:
 
     def _upstream(self, rules: UpstreamRules) -> Upstream:
         transport = HttpTransport(rules.base_url, 1, 0.5)
-        return Upstream(rules, parse_url(rules.base_url).authority, None, transport, self.secret)
+        secret = self.other_secrets.get(rules.name, self.secret)
+        return Upstream(rules, parse_url(rules.base_url).authority, None, transport, secret)
 
     def at_home_in(self, region: str) -> "AppGateway":
         """Have the function run in another region."""
@@ -218,7 +223,7 @@ class AppGateway:
 
     def log_line(self) -> dict[str, Any]:
         """Give the one log line of a request."""
-        (line,) = [line for line in map(json.loads, self.lines) if line["message"] == "request"]
+        (line,) = [line for line in map(json.loads, self.lines) if line.get("message") == "request"]
         return dict(line)
 
 

@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from sallyport.gateway.assembly.provider_route import Clocks, provider_route
 from sallyport.gateway.operations import CHAT_COMPLETIONS
+from tests.functional.router.canary_stage import CanaryStage
 from tests.functional.router.gateway import UPSTREAM_KEY, Gateway, MakeGateway, Upstream, environ
 from tests.support.aws import Emulator
 from tests.support.servers import ScriptedServer
@@ -39,3 +41,15 @@ def make(store: Emulator) -> Iterator[MakeGateway]:
 @pytest.fixture
 def gateway(make: MakeGateway) -> Gateway:
     return make()
+
+
+@pytest.fixture(scope="session")
+def canary_secret(emulator: Emulator) -> str:
+    emulator.secrets.create_secret(Name="stack/upstreams/canary", SecretString=UPSTREAM_KEY)
+    return UPSTREAM_KEY
+
+
+@pytest.fixture
+def canary_stage(store: Emulator, canary_secret: str) -> Iterator[CanaryStage]:
+    with ExitStack() as servers:
+        yield CanaryStage(store, servers)

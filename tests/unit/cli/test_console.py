@@ -31,6 +31,17 @@ def test_the_reason_of_a_refusal_is_shown_and_an_allow_is_not() -> None:
     assert shown(*lines) == "  F | unauthorized: token_expired\n  F | denied: denied_by_list\n"
 
 
+def test_what_becomes_of_a_canary_is_shown() -> None:
+    verdict = {
+        "level": "INFO",
+        "message": "canary verdict",
+        "canary": "next",
+        "action": "roll_back",
+        "reason": "errors",
+    }
+    assert shown(json.dumps(verdict)) == "  F | canary next: roll back: errors\n"
+
+
 def test_a_line_of_any_json_is_a_line() -> None:
     assert shown(json.dumps({"decision": []}), json.dumps([{"decision": {}}]), "1") == ""
 

@@ -155,3 +155,42 @@ def test_a_token_that_must_name_its_residency_and_does_not_is_refused(residency:
 
 def test_without_a_residency_claim_configured_a_token_says_nothing_of_it() -> None:
     assert read(claims(residency="mars")).residency is None
+
+
+def told(said: dict[str, Any], *names: str) -> dict[str, str]:
+    found = ClaimMapping(RULES, ZONES, names).read(claims() | said).claims
+    assert len(dict(found)) == len(found)
+    return dict(found)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("beta", "beta"),
+        (" Beta \u00e4", " Beta \u00e4"),
+        ("b" * 256, "b" * 256),
+        (7, "7"),
+        (0, "0"),
+        (-1.5, "-1.5"),
+        (1e2, "100.0"),
+        (True, "true"),
+        (False, "false"),
+    ],
+)
+def test_a_claim_that_the_policy_asks_for_is_told_as_text(value: Any, text: str) -> None:
+    assert told({"plan": value}, "plan") == {"plan": text}
+
+
+@pytest.mark.parametrize("value", [None, "", "b" * 257, "a\nb", "\ud800", 10**300, ["beta"], {"beta": True}, [], [1]])
+def test_a_claim_without_one_plain_value_is_not_told(value: Any) -> None:
+    assert told({"plan": value}, "plan") == {}
+
+
+def test_claims_that_nobody_asks_for_are_not_told() -> None:
+    assert told({"plan": "beta", "email": "alice@example.com"}) == {}
+    assert told({"plan": "beta", "email": "alice@example.com"}, "plan", "team") == {"plan": "beta"}
+
+
+def test_a_claim_to_tell_is_a_name_or_a_json_pointer() -> None:
+    said = {"app": {"plan": "beta"}, "a/b": 1, "/app/plan": "gamma"}
+    assert told(said, "/app/plan", "a/b") == {"/app/plan": "beta", "a/b": "1"}

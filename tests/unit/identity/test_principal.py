@@ -67,6 +67,12 @@ def test_a_neighbouring_version_is_accepted(version: str) -> None:
         {"limits": '{"rules": ["tokens=1/1m", "tokens=2/1m"]}'},
         {"limits": '{"rules": 5}'},
         {"scopes": "a\x00b"},
+        {"country": "Germany"},
+        {"country": "de"},
+        {"country": "?"},
+        {"claims": "{"},
+        {"claims": "[]"},
+        {"claims": "7"},
     ],
 )
 def test_a_broken_context_names_nobody(changes: dict[str, str]) -> None:
@@ -85,6 +91,40 @@ def test_a_context_that_lacks_anything_names_nobody(name: str) -> None:
 def test_a_context_over_8_kb_is_refused() -> None:
     with pytest.raises(ValueError, match="8 KB"):
         to_context(ACME._replace(models=tuple(f"model-{n}" for n in range(1000))))
+
+
+def test_country_and_claims_come_back_and_are_strings() -> None:
+    alice = ACME._replace(country="DE", claims=(("plan", "beta"), ("/app/team,x", 'a "b" \u00e4')))
+    context = to_context(alice)
+    assert from_context(context) == alice
+    assert all(isinstance(value, str) for value in context.values())
+
+
+def test_the_context_of_an_authorizer_that_knows_neither_country_nor_claims_is_read() -> None:
+    context = to_context(ACME)
+    assert not {"country", "claims"} & set(context)
+    assert (from_context(context).country, from_context(context).claims) == ("", ())
+
+
+def test_claims_that_have_no_room_are_left_out_and_nobody_is_refused() -> None:
+    claims = tuple((f"claim-{number}", "\u00e4" * 256) for number in range(10))
+    context = to_context(ACME._replace(country="DE", claims=claims))
+    assert from_context(context) == ACME._replace(country="DE")
+
+
+@pytest.mark.parametrize("models", range(1000, 8000, 250))
+def test_claims_and_country_leave_room_for_the_rest_of_the_answer(models: int) -> None:
+    """They never make an answer too large that had room without them; what was too large before still is refused."""
+    acme = ACME._replace(models=("m" * models,))
+    context = to_context(acme._replace(country="DE", claims=(("plan", "b" * 256),)))
+    if len(json.dumps(context)) > 8192 - 500:
+        assert not {"country", "claims"} & set(context)
+        assert context == to_context(acme)
+
+
+def test_ten_of_the_longest_claims_have_room_beside_a_usual_principal() -> None:
+    claims = tuple((f"claim-{number}", "b" * 256) for number in range(10))
+    assert from_context(to_context(ACME._replace(country="DE", claims=claims))).claims == claims
 
 
 @pytest.mark.parametrize("tenant", ["a", "Acme.Corp_1-x", "9" * 64])

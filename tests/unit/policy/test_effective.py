@@ -106,7 +106,7 @@ def test_a_tenant_s_rules() -> None:
 
 BROKEN: list[dict[str, Any]] = [
     {},
-    {"format": 4, "ip": NO_IP},
+    {"format": 5, "ip": NO_IP},
     {"format": [1], "ip": NO_IP},
     {"format": 1},
     compiled(identity={}),
@@ -117,6 +117,12 @@ BROKEN: list[dict[str, Any]] = [
     compiled(residency={}),
     compiled(residency={"zones": []}),
     compiled(tenants={"acme": {}}),
+    compiled(canaries=[{}]),
+    compiled(canaries=[{"match": {"claims": [["plan"]]}}]),
+    compiled(canaries=[{"match": {"claims": [[5, "beta"]]}}]),
+    compiled(canaries=[{"match": {"claims": ["ab"]}}]),
+    compiled(canaries={"next": {"match": {"claims": []}}}),
+    compiled(canaries=[{"match": {"claims": [[f"c{number}", "a"] for number in range(11)]}}]),
     compiled(tenants=["acme"]),
 ]
 
@@ -132,6 +138,12 @@ def test_what_is_not_plainly_true_enables_nothing_and_what_is_not_plainly_false_
     merged = merge(PARAMETERS, compiled(identity={"api_keys": "yes", "issuers": []}, tenants={"acme": raw}), 1)
     assert merged.api_keys is False
     assert merged.tenants["acme"].suspended
+
+
+def test_the_first_door_learns_which_claims_canaries_ask_for() -> None:
+    canaries = [{"match": {"claims": claims}} for claims in ([["plan", "beta"], ["org", "a"]], [], [["plan", "pro"]])]
+    assert merge(PARAMETERS, {**compiled(canaries=canaries), "format": 4}, 1).claims_told == ("plan", "org")
+    assert merge(PARAMETERS, compiled(), 1).claims_told == ()
 
 
 def test_the_first_door_passes_over_limits_and_models() -> None:

@@ -8,6 +8,17 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import NamedTuple
 
+from sallyport.policy.canary_rules import (
+    FULL_WEIGHT,
+    PHASES,
+    RUNNING,
+    STICKY_BY,
+    CanaryMatch,
+    CanaryRules,
+    CanaryState,
+    CanaryStates,
+    CanaryStep,
+)
 from sallyport.policy.limit_rules import ModelRules, RouterRules
 from sallyport.policy.upstream_rules import DEFAULT_UPSTREAM, GLOBAL, Target, UpstreamRules
 from sallyport.routing.attempts import NOT_CONNECTED, OTHER, RATE_LIMITED, SERVER_ERROR, UNFIT, Failure
@@ -16,6 +27,8 @@ from sallyport.routing.residency import Caller
 REGIONS = ("eu-central-1", "eu-west-1", "us-east-1", "us-west-2", "ap-northeast-1")
 ODD_REGIONS = ("", GLOBAL, "eu", "EU-WEST-1", "eu-west-1 ", "us-east-11")
 TENANTS = ("acme", "globex", "")
+CANARIES = ("c0", "c1")
+WISHES = ("c0", "c1", "c1=stable", "ghost", "c0=", "=")
 NAMES = ("u0", "u1", "u2", DEFAULT_UPSTREAM)
 MODELS = ("gpt", "meta.m-v1:0", "eu.meta.m-v1:0", "us.meta.m-v1:0", "global.meta.m-v1:0", "zz.meta.m-v1:0")
 
@@ -31,7 +44,10 @@ class Caught(NamedTuple):
 
 
 class Scene(NamedTuple):
-    """A policy, and one request under it."""
+    """A policy, and one request under it.
+
+    `states` None: nobody knows how far the canaries have come. `wish`: which arm the caller asks for.
+    """
 
     rules: RouterRules
     caller: Caller
@@ -41,6 +57,8 @@ class Scene(NamedTuple):
     faults: Sequence[Failure | None]
     retries: int
     pause_s: float
+    states: CanaryStates | None = CanaryStates()
+    wish: str = ""
 
 
 def processed_in(upstream: UpstreamRules, target: Target, model: str) -> tuple[str, ...]:
@@ -83,6 +101,8 @@ class Maker:
             faults=[self._fault() for _ in range(self._chance.randrange(6))] if self._mostly() else [DOWN],
             retries=self._chance.randrange(6),
             pause_s=0.0 if self._mostly() else self._chance.uniform(0, 60),
+            states=self._states() if self._mostly() else None,
+            wish="" if self._mostly() else self._chance.choice(WISHES),
         )
 
     def _policy(self) -> RouterRules:
@@ -100,8 +120,41 @@ class Maker:
         allowed = REGIONS if self._mostly() else self._regions()
         tenants = frozenset(self._some(TENANTS))
         return RouterRules(
-            1, (), {}, models, upstreams=upstreams, allowed_regions=frozenset(allowed), global_tenants=tenants
+            1,
+            (),
+            {},
+            models,
+            upstreams=upstreams,
+            allowed_regions=frozenset(allowed),
+            global_tenants=tenants,
+            canaries=tuple(self._canary(name, upstreams) for name in self._some(CANARIES)),
         )
+
+    def _canary(self, name: str, upstreams: Mapping[str, UpstreamRules]) -> CanaryRules:
+        """Give a canary to any place or with other parameters; nobody has checked where that may be."""
+        is_of_route = self._chance.random() < 0.5
+        target = self._target(upstreams) if self._mostly() else None
+        return CanaryRules(
+            name,
+            models=() if is_of_route else tuple(self._some(MODELS)),
+            routes=("chat_completions",) if is_of_route else (),
+            apps=(),
+            target=target,
+            parameters={"seed": 7} if target is None or not self._mostly() else {},
+            steps=(CanaryStep(self._weight()),),
+            sticky_by=self._chance.choice(STICKY_BY),
+            match=CanaryMatch() if self._mostly() else CanaryMatch(tenants=tuple(self._some(TENANTS))),
+        )
+
+    def _states(self) -> CanaryStates:
+        return CanaryStates(1, "ab" * 32, {name: self._state() for name in self._some(CANARIES) if self._mostly()})
+
+    def _state(self) -> CanaryState:
+        phase = RUNNING if self._mostly() else self._chance.choice(PHASES)
+        return CanaryState(phase, 0, 1, "1-0", None if self._mostly() else self._weight())
+
+    def _weight(self) -> int:
+        return self._chance.choice((FULL_WEIGHT, FULL_WEIGHT, self._chance.randrange(FULL_WEIGHT), 0))
 
     def _targets(self, upstreams: Mapping[str, UpstreamRules]) -> tuple[Target, ...]:
         return tuple(self._target(upstreams) for _ in range(self._chance.randrange(6)))

@@ -232,6 +232,17 @@ def test_models_without_a_name_of_their_own_have_breakers_of_their_own() -> None
         Attempts([nameless], breakers, 0, most, model="broken").first()
 
 
+def test_a_canarys_failures_at_a_target_keep_nobody_else_from_it() -> None:
+    breakers = Breakers(Clock())
+    for _ in range(5):
+        canary = Attempts([A], breakers, 0, most, arm="next")
+        canary.first()
+        canary.next(A, FAILED, PLENTY_S)
+    assert Attempts([A], breakers, 0, most).first() == A
+    with pytest.raises(NoTargetAvailableError):
+        Attempts([A], breakers, 0, most, arm="next").first()
+
+
 FAILURES = st.builds(
     Failure,
     st.sampled_from([NOT_CONNECTED, RATE_LIMITED, SERVER_ERROR, UNFIT, OTHER]),

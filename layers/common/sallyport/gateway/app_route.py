@@ -11,6 +11,7 @@ from sallyport.errors import (
     InsufficientScopeError,
     NotFoundError,
     SallyportError,
+    SecretUnavailableError,
     UpstreamNotConnectedError,
     UpstreamUnreachableError,
 )
@@ -22,14 +23,16 @@ from sallyport.gateway.exchange import Exchange
 from sallyport.gateway.metering import Asked, Meter, Metering
 from sallyport.gateway.request import Request, read_request
 from sallyport.gateway.signed_identity import Signing, signed
+from sallyport.policy.canary_rules import CANARY
 from sallyport.policy.upstream_rules import AppRules, Target, UpstreamRules
 from sallyport.providers.usage import NoUsage, ReportedUsage
-from sallyport.routing.residency import Caller, consider, eligible
+from sallyport.routing.residency import ELIGIBLE, Caller, consider, eligible
 from sallyport.runtime.streaming import StreamedResponse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from sallyport.gateway.canarying import Canaries
     from sallyport.gateway.deadline import Deadline
     from sallyport.gateway.exchange import Policy, StreamedContext
     from sallyport.gateway.upstreams import Upstream, Upstreams
@@ -48,12 +51,24 @@ class Rooms(NamedTuple):
 
     policy: Policy
     metering: Metering
+    canaries: Canaries
     upstreams: Upstreams
     trail: Trail
     home_region: str
     now_s: Callable[[], float]
     logger: Logger
     deadline: Deadline
+
+
+class _Case(NamedTuple):
+    """A request to an app that its caller may ask, whichever arm it takes."""
+
+    request: Request
+    query: Query
+    name: str
+    app: AppRules
+    principal: Principal
+    rules: RouterRules
 
 
 class _Sending(NamedTuple):
@@ -101,13 +116,28 @@ class _Exchange(Exchange):
             raise InsufficientScopeError(f"This credential lacks the scope {SCOPE!r}.")
         name, app = _app(request, rules, principal)
         self._record.note(app=name, method=request.method)
-        target = self._target(f"app:{name}", app, rules, caller)
-        upstream = self._rooms.upstreams.get(rules.upstreams[target.upstream])
-        prepared = app_request(request, query, app, upstream.rules)
+        stable = self._target(f"app:{name}", app, rules, caller)
+        self._part = self._rooms.canaries.part(rules, request, principal, ROUTE, app=name)
+        target = self._on_arm(stable, rules, caller)
+        case = _Case(request, query, name, app, principal, rules)
+        try:
+            return self._ready(target, case)
+        except SecretUnavailableError as error:
+            if target is stable or self._part is None:
+                raise
+            self._part.give_up(error.code)
+            self._note_part()
+        return self._ready(stable, case)
+
+    def _ready(self, target: Target, case: _Case) -> _Sending:
+        upstream = self._rooms.upstreams.get(case.rules.upstreams[target.upstream])
+        prepared = app_request(case.request, case.query, case.app, upstream.rules)
         self._check_time()
-        self._meter = meter = self._rooms.metering.meter(rules, self._asked(request, principal, name), (target,))
-        signing = Signing(principal, request.id, int(self._rooms.now_s()))
-        return _Sending(f"app:{name}", app, target, upstream, signed(prepared, signing, upstream.secret.read()), meter)
+        asked = self._asked(case.request, case.principal, case.name)
+        self._meter = meter = self._rooms.metering.meter(case.rules, asked, (target,))
+        signing = Signing(case.principal, case.request.id, int(self._rooms.now_s()))
+        request = signed(prepared, signing, upstream.secret.read())
+        return _Sending(f"app:{case.name}", case.app, target, upstream, request, meter)
 
     def _target(self, model: str, app: AppRules, rules: RouterRules, caller: Caller) -> Target:
         """Give where the app is, if the caller's data may go there. Where it may not, that is on record."""
@@ -120,6 +150,18 @@ class _Exchange(Exchange):
         except SallyportError as error:
             self._decisions.refuse(error.code)
             raise
+
+    def _on_arm(self, stable: Target, rules: RouterRules, caller: Caller) -> Target:
+        """Give the canary's target where the request is on its arm and the caller's data may go there."""
+        part = self._part
+        if part is None or part.assignment.rules.target is None:
+            self._part = None
+            return stable
+        considered = consider((part.assignment.rules.target,), rules, caller, _serves)
+        if considered[0].verdict != ELIGIBLE:
+            part.withdraw(considered[0].verdict)
+        self._note_part(considered)
+        return considered[0].target if part.assignment.arm == CANARY else stable
 
     def _asked(self, request: Request, principal: Principal, name: str) -> Asked:
         body = {"model": f"app:{name}"}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from sallyport.access.decision import AccessLists
-from sallyport.access.source import FORWARDED_HEADER, Source, SourceUnreadableError
+from sallyport.access.source import FORWARDED_HEADER, UNREADABLE_COUNTRY, Source, SourceUnreadableError
 from sallyport.gateway.deadline import Deadline
 from sallyport.gateway.door import Door, Verifier
 from sallyport.identity.credentials import Credential, CredentialRefusedError, find_credential
@@ -116,8 +116,11 @@ class Authorizer:
             known = {name: line[name] for name in ("tenant", "key_id") if line.get(name)}
             denied = {"code": denial.code, "message": MESSAGES[denial.code], **known}
             return _policy("Deny", event["methodArn"], "denied", denied)
-        answer = _policy("Allow", event["methodArn"], principal.tenant, _context(principal))
+        context_told = _context(principal)
+        answer = _policy("Allow", event["methodArn"], principal.tenant, context_told)
         line["decision"] = "allowed"
+        if principal.claims and "claims" not in context_told:
+            line["claims_left_out"] = True
         if principal.key_id:
             _after_response(context, lambda: self._rooms.uses.note(principal.key_id, self._now()))
         return answer
@@ -206,6 +209,8 @@ def _principal(door: Door, tenant: TenantRules, identity: Identity, source: Sour
         limits=identity.limits,
         key_family=identity.key_family,
         source_ip=source.address,
+        country="" if source.country == UNREADABLE_COUNTRY else source.country,
+        claims=identity.claims,
     )
 
 

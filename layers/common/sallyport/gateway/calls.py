@@ -12,14 +12,15 @@ _CAPS = ("max_completion_tokens", "max_tokens")
 
 
 class Ask(NamedTuple):
-    """A checked request. `cap`: tokens that limits hold its answer to, None where it stays as it is.
+    """A checked request. `text`: its client's own, None where the body is another.
 
-    `stream_usage`: every chat stream is asked for its usage.
+    `cap`: tokens that limits hold its answer to, None where it stays as it is. `stream_usage`: every chat stream is
+    asked for its usage.
     """
 
     operation: str
     body: Mapping[str, Any]
-    text: str
+    text: str | None
     headers: Mapping[str, str]
     cap: int | None
     stream_usage: bool
@@ -32,7 +33,7 @@ def call_for(ask: Ask, target: Target, upstream: UpstreamRules, model: ModelRule
     return Call(
         operation=ask.operation,
         body={**ask.body, **added} if added else ask.body,
-        raw=None if added else ask.text.encode(),
+        raw=None if added or ask.text is None else ask.text.encode(),
         model=target.model or ask.body["model"],
         stream=stream,
         headers=ask.headers,

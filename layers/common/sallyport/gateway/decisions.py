@@ -1,6 +1,6 @@
 """What the audit trail is told of one request: where it may go and why, before it goes there, and how that ended."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from sallyport.gateway.upstreams import Upstream
@@ -47,8 +47,14 @@ class Decisions:
             "residency": list(subject.residency),
             "policy_version": subject.policy_version,
             "alias": subject.model,
-            "considered": [f"{one.target.id} {'+'.join(one.target.regions)} {one.verdict}" for one in considered],
+            "considered": list(map(_in_words, considered)),
         }
+
+    def note_canary(self, fields: Mapping[str, Field], considered: Iterable[Considered]) -> None:
+        """Add the part in a canary, and the target that was looked at for it."""
+        seen = self._common.get("considered")
+        self._common |= fields
+        self._common["considered"] = [*(seen if isinstance(seen, list) else ()), *map(_in_words, considered)]
 
     def refuse(self, code: str) -> None:
         """Record that it goes nowhere."""
@@ -79,3 +85,7 @@ class Decisions:
             self._trail.outcome(
                 request_id=request_id, route=route, tenant=tenant, **self._last, attempts=self.sendings, **fields
             )
+
+
+def _in_words(one: Considered) -> str:
+    return f"{one.target.id} {'+'.join(one.target.regions)} {one.verdict}"

@@ -1,14 +1,15 @@
 """One request on a streamed route and its answer: what is the same whoever answers it.
 
 An answer is always one of the route's shape, and after it, however it ended: the log line, the audit record of the
-outcome, the settlement, the anchor, a look for a newer policy.
+outcome, the settlement, the anchor, a look for a newer policy, the count of a canary's outcome.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from sallyport.errors import DeadlineExceededError, InternalError, SallyportError, ServiceUnavailableError
 from sallyport.gateway.answers import streamed_error
+from sallyport.gateway.canarying import Canaries, CanaryPart
 from sallyport.gateway.deadline import Deadline
 from sallyport.gateway.decisions import Decisions, Trail
 from sallyport.gateway.error_shapes import Shape
@@ -19,7 +20,7 @@ from sallyport.identity.principal import Principal
 from sallyport.observability.log import Logger
 from sallyport.policy.current import PolicyUnavailableError
 from sallyport.policy.limit_rules import RouterRules
-from sallyport.routing.residency import Caller, check_home
+from sallyport.routing.residency import Caller, Considered, check_home
 from sallyport.runtime.context import AFTER_RESPONSE_RESERVE_S
 from sallyport.runtime.streaming import StreamedResponse
 
@@ -58,6 +59,10 @@ class Rooms(Protocol):
         """Give the policy."""
 
     @property
+    def canaries(self) -> Canaries:
+        """Give the canaries."""
+
+    @property
     def trail(self) -> Trail:
         """Give the audit trail."""
 
@@ -92,6 +97,7 @@ class Exchange:
         self._record = RequestRecord(rooms.logger, request_id, route)
         self._decisions = Decisions(rooms.trail, request_id, route, rooms.home_region)
         self._meter: Meter | None = None
+        self._part: CanaryPart | None = None
         rooms.deadline.begin(self._whole_s(), AFTER_RESPONSE_RESERVE_S)
         context.after_response(self._finish)
 
@@ -151,6 +157,16 @@ class Exchange:
         life.trail.anchor_if_due()
         if life.deadline.left_s() > REFRESH_S:
             life.policy.refresh_early()
+            life.canaries.refresh_early()
+        if self._part is not None:  # the last, so that nothing else depends on it
+            life.canaries.finish(self._part, self._record.fields)
+
+    def _note_part(self, considered: Iterable[Considered] = ()) -> None:
+        """Tell the log, the audit trail and the client of the request's part in a canary."""
+        if self._part is not None:
+            self._headers |= self._part.headers
+            self._record.note(**self._part.fields)
+            self._decisions.note_canary(self._part.fields, considered)
 
     def _check_time(self) -> None:
         if self._remaining_s() <= 0:

@@ -1,21 +1,29 @@
 """A route to an upstream: permissions, parse, verify, residency, limits, then forward and stream."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from sallyport.errors import (
     InsufficientScopeError,
+    InternalError,
     ModelNotAllowedError,
     ModelNotFoundError,
+    PermissionRefusedError,
+    RequestError,
     SallyportError,
+    SecretUnavailableError,
     ServiceUnavailableError,
-    UnsupportedFieldError,
+    UpstreamCredentialsError,
 )
+from sallyport.gateway.arms import Arm, Asker, canary_arm, may_differ, refusal_of
 from sallyport.gateway.calls import Ask, call_for
+from sallyport.gateway.canarying import KEPT_RESPONSE, UNSUPPORTED_ON_STABLE, Canaries, CanaryPart
 from sallyport.gateway.deadline import Deadline
 from sallyport.gateway.decisions import Subject, Trail
 from sallyport.gateway.exchange import Exchange, Policy, StreamedContext
-from sallyport.gateway.forwarding import Answer, Forwarding, Journey, Sending, first_sending, prepared
+from sallyport.gateway.forwarding import Answer, Forwarding, Journey, Prepare, Sending, first_sending, prepared
+from sallyport.gateway.kept_responses import is_kept, keeping, kept_by, known, remember_owner
 from sallyport.gateway.metering import Asked, Meter, Metering
 from sallyport.gateway.operations import Operation
 from sallyport.gateway.record import loggable_model
@@ -23,14 +31,14 @@ from sallyport.gateway.request import Request, check_json_body, read_request
 from sallyport.gateway.upstreams import Upstreams
 from sallyport.identity.principal import Principal
 from sallyport.observability.log import Logger
+from sallyport.policy.canary_rules import CANARY, STABLE
 from sallyport.policy.limit_rules import ModelRules, RouterRules
 from sallyport.policy.upstream_rules import Target, UpstreamRules
-from sallyport.providers.openai_responses import response_id
-from sallyport.providers.provider import RESPONSES, serves
+from sallyport.providers.provider import serves
 from sallyport.routing.attempts import Attempts
 from sallyport.routing.breaker import Breakers
-from sallyport.routing.residency import Caller, consider, eligible, targets_of
-from sallyport.routing.stored_responses import Owner, ResponseStore, StoreUnavailableError, check_ownership
+from sallyport.routing.residency import consider, eligible, targets_of
+from sallyport.routing.stored_responses import ResponseStore
 from sallyport.runtime.streaming import StreamedResponse
 from sallyport.verification.schema import RequestSchema
 from sallyport.verification.strict_json import check_names, parse_strict
@@ -54,6 +62,7 @@ class Rooms(NamedTuple):
     schema: RequestSchema
     policy: Policy
     metering: Metering
+    canaries: Canaries
     upstreams: Upstreams
     breakers: Breakers
     trail: Trail
@@ -65,14 +74,32 @@ class Rooms(NamedTuple):
     deadline: Deadline
 
 
-class _Checked(NamedTuple):
-    """A request that may be forwarded: its first sending, and how the others are made."""
+class _Case(NamedTuple):
+    """A checked request, whichever arm it takes. `model`: the rules of what the client calls it."""
+
+    request: Request
+    asker: Asker
+    model: ModelRules
+
+
+class _Way(NamedTuple):
+    """How a request goes upstream: its first sending, and how the others are made."""
 
     sending: Sending
     attempts: Attempts
-    prepare: Callable[[Target], Sending]
+    prepare: Prepare
+
+
+class _Checked(NamedTuple):
+    """A request that may be forwarded. `otherwise`: on the stable arm, where the canary's upstream refuses the gateway.
+
+    None where there is no other arm, or where it was admitted by a body that isn't that arm's.
+    """
+
+    way: _Way
+    otherwise: Callable[[], _Way] | None
     meter: Meter
-    principal: Principal
+    tenant: str
 
 
 class ProviderRoute:
@@ -110,38 +137,124 @@ class _Exchange(Exchange):
         self._check_time()
         model = _check_model(body["model"], rules, principal)
         self._record.note(model=loggable_model(body["model"]), stream=body.get("stream") is True)
-        targets = self._targets(body, rules, caller)
-        self._meter = meter = self._rooms.metering.meter(rules, self._asked(request, principal, body), targets)
-        ask = Ask(self._operation.name, body, request.body, request.headers, meter.cap, self._rooms.stream_usage)
-        prepare = self._prepare_by(ask, rules, model)
-        sending, attempts = self._first(targets, prepare, body["model"])
-        return _Checked(sending, attempts, prepare, meter, principal)
+        asker = Asker(rules, caller, principal, self._serves)
+        stable = Arm(body, self._targets(body, asker), request.body)
+        name = self._operation.name
+        asker = asker._replace(
+            kept_by=kept_by(self._rooms.stored, name, body, caller.tenant), is_kept=is_kept(name, body)
+        )
+        try:
+            return self._on_arm(stable, _Case(request, asker, model))
+        except ServiceUnavailableError as error:
+            self._decisions.refuse(error.code)
+            raise
 
-    def _targets(self, body: Mapping[str, Any], rules: RouterRules, caller: Caller) -> Sequence[Target]:
+    def _on_arm(self, stable: Arm, case: _Case) -> _Checked:
+        """Make the request ready on its arm; on the stable one, if the canary can't take it or is down."""
+        arm, otherwise = self._choose(stable, case)
+        if otherwise is None:
+            return self._ready(arm, case)
+        try:
+            return self._ready(arm, case, otherwise)
+        except (RequestError, PermissionRefusedError) as error:
+            self._withdraw(error.code)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the canary, its callers get stable
+            self._give_up(error)
+        return self._ready(otherwise, case)
+
+    def _choose(self, stable: Arm, case: _Case) -> tuple[Arm, Arm | None]:
+        """Give the arm that the request takes, and the stable one if it isn't that.
+
+        An arm that its caller may not use isn't offered. Who goes on from a response has to go where it is kept.
+        """
+        asker, kept = case.asker, keeping(stable, case.asker.kept_by)
+        part = self._rooms.canaries.part(
+            asker.rules, case.request, asker.principal, self._operation.name, model=stable.body["model"]
+        )
+        self._part = part
+        if part is None:
+            return known(kept), None
+        canary, note, considered = canary_arm(part.assignment.rules, kept or stable, asker, self._rooms.schema)
+        if kept is None:
+            arm = known(keeping(canary, asker.kept_by))
+            part.stay(KEPT_RESPONSE)
+            self._note_part(considered)
+            return arm, None
+        if canary is None:
+            part.withdraw(note)
+        else:
+            self._compare(part, kept, canary, case)
+        self._note_part(considered)
+        return (canary, kept) if canary is not None and part.assignment.arm == CANARY else (kept, None)
+
+    def _compare(self, part: CanaryPart, stable: Arm, canary: Arm, case: _Case) -> None:
+        """Leave a request uncounted that the other arm could not have taken: there is nothing to compare it with."""
+        if not part.assignment.is_counted or not may_differ(stable, canary, case.asker.rules, case.model):
+            return
+        is_stable = part.assignment.arm == STABLE
+        if refusal := self._refusal(canary if is_stable else stable, case):
+            part.leave_out(refusal if is_stable else UNSUPPORTED_ON_STABLE)
+
+    def _refusal(self, arm: Arm, case: _Case) -> str:
+        """Give the code of why an arm can't take a request, empty if it can. Nothing is read or charged for it."""
+
+        def ask(target: Target) -> None:
+            cap = self._meter_for(arm, case, arm.targets).cap
+            upstream = self._rooms.upstreams.get(case.asker.rules.upstreams[target.upstream])
+            if upstream.provider is not None:
+                upstream.provider.request(call_for(self._ask(arm, case, cap), target, upstream.rules, case.model))
+
+        return refusal_of(arm.targets, ask)
+
+    def _withdraw(self, note: str) -> None:
+        if self._part is not None:
+            self._part.withdraw(note)
+            self._note_part()
+
+    def _give_up(self, error: Exception) -> None:
+        """Leave the canary, which is to blame for it; what nobody expected is in the log."""
+        code = error.code if isinstance(error, SallyportError) else InternalError.code
+        if not isinstance(error, SallyportError):
+            self._record.note_failure(error)
+        if self._part is not None:
+            self._part.give_up(code)
+            self._note_part()
+
+    def _ready(self, arm: Arm, case: _Case, otherwise: Arm | None = None) -> _Checked:
+        """Make a request ready on an arm. What is reserved also covers the arm that it may have to go over to."""
+        targets = arm.targets if otherwise is None else (*arm.targets, *otherwise.targets)
+        self._meter = meter = self._meter_for(arm, case, targets)
+        way = self._way(arm, case, meter.cap)
+        other: Callable[[], _Way] | None = None
+        if otherwise is not None and otherwise.body is arm.body:
+            other = partial(self._way, otherwise, case, meter.cap)
+        return _Checked(way, other, meter, case.asker.caller.tenant)
+
+    def _way(self, arm: Arm, case: _Case, cap: int | None) -> _Way:
+        prepare = self._prepare_by(self._ask(arm, case, cap), case.asker.rules, case.model)
+        return _Way(*self._first(arm, prepare), prepare)
+
+    def _ask(self, arm: Arm, case: _Case, cap: int | None) -> Ask:
+        return Ask(self._operation.name, arm.body, arm.text, case.request.headers, cap, self._rooms.stream_usage)
+
+    def _meter_for(self, arm: Arm, case: _Case, targets: Sequence[Target]) -> Meter:
+        request, principal = case.request, case.asker.principal
+        asked = Asked(
+            request.id, self._operation.name, request.path, principal, request.source_ip, arm.body, self._whole_s()
+        )
+        return self._rooms.metering.meter(case.asker.rules, asked, targets)
+
+    def _targets(self, body: Mapping[str, Any], asker: Asker) -> Sequence[Target]:
         """Give the targets that the caller's data may go to. Where there is none, that is on record."""
-        model = body["model"]
-        considered = consider(targets_of(model, rules), rules, caller, self._serves)
+        model, rules, caller = body["model"], asker.rules, asker.caller
+        considered = consider(targets_of(model, rules), rules, caller, asker.serves)
         subject = Subject(caller.tenant, caller.residency, rules.version, loggable_model(model))
         self._decisions.begin(subject, considered)
         try:
-            targets = eligible(considered)
+            return eligible(considered)
         except SallyportError as error:
             self._decisions.refuse(error.code)
             raise
-        return self._keeping(body, caller.tenant, targets)
-
-    def _keeping(self, body: Mapping[str, Any], tenant: str, targets: Sequence[Target]) -> Sequence[Target]:
-        """Give the one target that keeps the response which is gone on from, where the request names one."""
-        previous = body.get("previous_response_id")
-        if self._operation.name != RESPONSES or previous is None or self._rooms.stored is None:
-            return targets
-        kept_by = check_ownership(self._rooms.stored, previous, tenant)
-        keeping = [target for target in targets if target.id == kept_by]
-        if not keeping:
-            raise UnsupportedFieldError(
-                "The previous response isn't at this model's target.", param="previous_response_id"
-            )
-        return keeping
 
     def _serves(self, upstream: UpstreamRules) -> bool:
         return serves(upstream.provider, self._operation.name)
@@ -153,34 +266,19 @@ class _Exchange(Exchange):
 
         return prepare
 
-    def _first(
-        self, targets: Sequence[Target], prepare: Callable[[Target], Sending], model: str
-    ) -> tuple[Sending, Attempts]:
-        rooms = self._rooms
+    def _first(self, arm: Arm, prepare: Callable[[Target], Sending]) -> tuple[Sending, Attempts]:
+        rooms, pace = self._rooms, self._rooms.pace
 
         def attempts_for(left: Sequence[Target]) -> Attempts:
-            return Attempts(left, rooms.breakers, rooms.pace.retries, rooms.pace.uniform, model)
+            return Attempts(left, rooms.breakers, pace.retries, pace.uniform, arm.body["model"], arm.canary)
 
-        try:
-            return first_sending(targets, prepare, attempts_for)
-        except ServiceUnavailableError as error:
-            self._decisions.refuse(error.code)
-            raise
-
-    def _asked(self, request: Request, principal: Principal, body: Mapping[str, Any]) -> Asked:
-        return Asked(
-            request.id, self._operation.name, request.path, principal, request.source_ip, body, self._whole_s()
-        )
+        return first_sending(arm.targets, prepare, attempts_for)
 
     def _forward(self, checked: _Checked) -> StreamedResponse:
         self._check_time()
         checked.meter.forward()
-        pace = self._rooms.pace
-        journey = Journey(
-            checked.meter, self._record, self._decisions, self._remaining_s, pace.now_s, pace.sleep, self._headers
-        )
-        answer = Forwarding(checked.sending, checked.attempts, checked.prepare, journey).forward()
-        self._own(answer, checked.principal.tenant)
+        answer = self._answer(checked)
+        remember_owner(self._rooms.stored, answer, checked.tenant, self._rooms.logger)
         self._record.note(status=answer.status, complete=False)
         is_streamed = answer.sending.call.stream and answer.status < 300  # noqa: PLR2004 - HTTP
         return StreamedResponse(
@@ -190,24 +288,19 @@ class _Exchange(Exchange):
             error_event=self._operation.error_event if is_streamed else None,
         )
 
-    def _own(self, answer: Answer, tenant: str) -> None:
-        """Have it remembered whose a response is that the upstream keeps, before its client can name it."""
-        stored, sending, logger = self._rooms.stored, answer.sending, self._rooms.logger
-        if stored is None or not sending.upstream.rules.store or sending.call.body.get("store") is False:
-            return
-
-        def look(chunk: bytes) -> bool:
-            identifier = response_id(chunk)
-            if identifier is None:
-                return False
-            try:
-                stored.write(identifier, Owner(tenant, sending.target.id))
-            except StoreUnavailableError as error:
-                logger.warning("a stored response has no owner, so nobody can go on from it", reason=str(error))
-            return True
-
-        if answer.status < 300:  # noqa: PLR2004 - HTTP
-            answer.passage.watch(look)
+    def _answer(self, checked: _Checked) -> Answer:
+        """Give the answer; the stable arm's, where the canary's upstream does nothing for the gateway's credential."""
+        pace = self._rooms.pace
+        journey = Journey(
+            checked.meter, self._record, self._decisions, self._remaining_s, pace.now_s, pace.sleep, self._headers
+        )
+        try:
+            return Forwarding(*checked.way, journey).forward()
+        except (UpstreamCredentialsError, SecretUnavailableError) as error:
+            if checked.otherwise is None:
+                raise
+            self._give_up(error)
+        return Forwarding(*checked.otherwise(), journey).forward()
 
 
 def _check_model(model: str, rules: RouterRules, principal: Principal) -> ModelRules:

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from sallyport.errors import SallyportError
 from sallyport.identity.principal import Principal
@@ -48,6 +48,11 @@ class RequestRecord:
     def note_first_byte(self) -> None:
         """Add the time to the first byte, unless it is there."""
         self._fields.setdefault("first_byte_ms", self._elapsed_ms())
+
+    @property
+    def fields(self) -> Mapping[str, Field]:
+        """Give all fields, as the log line has them."""
+        return self._fields
 
     def outcome(self) -> dict[str, Field]:
         """Give how the request ended, for the audit trail."""

@@ -1,5 +1,6 @@
 """What a token's claims say of its holder, under its issuer's rules: tenant, subject, scopes, residency."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -9,20 +10,26 @@ from sallyport.policy.rules import SCOPES, IssuerRules
 
 type Claims = Mapping[str, Any]
 
+MAX_TOLD_CHARS = 256
+"""Of a claim's value that the router is told. A longer one is left out, since half of it would be another."""
+
 _MISSING = object()
 
 
 class ClaimMapping:
     """Reads an `Identity` from claims whose signature has been checked."""
 
-    def __init__(self, rules: IssuerRules, zones: Mapping[str, tuple[str, ...]]) -> None:
-        """Take the issuer's rules, and the regions of each zone that a residency claim may name."""
+    def __init__(
+        self, rules: IssuerRules, zones: Mapping[str, tuple[str, ...]], claims_told: Iterable[str] = ()
+    ) -> None:
+        """Take the issuer's rules, the regions of each zone that a residency claim may name, and the claims to tell."""
         self._rules = rules
         self._zones = zones
         self._tenant = _path(rules.tenant_claim)
         self._subject = _path(rules.subject_claim)
         self._scopes = tuple(_path(claim) for claim in rules.scopes_claims if claim)
         self._residency = _path(rules.residency_claim) if rules.residency_claim else None
+        self._told = {claim: _path(claim) for claim in claims_told}
 
     def read(self, claims: Claims) -> Identity:
         """Give whose token it is. Raises `CredentialRefusedError`."""
@@ -32,6 +39,7 @@ class ClaimMapping:
             subject=self._read_subject(claims),
             scopes=self._read_scopes(claims),
             residency=self._read_residency(claims),
+            claims=self._read_told(claims),
         )
 
     def _read_tenant(self, claims: Claims) -> str:
@@ -69,6 +77,11 @@ class ClaimMapping:
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise CredentialRefusedError("token_residency_unknown")
         return self._regions(names)
+
+    def _read_told(self, claims: Claims) -> tuple[tuple[str, str], ...]:
+        """Give the claims that the policy asks for, those that have one plain value."""
+        found = ((claim, _text(_find(claims, path))) for claim, path in self._told.items())
+        return tuple((claim, text) for claim, text in found if text is not None)
 
     def _regions(self, names: Iterable[str]) -> tuple[str, ...]:
         regions: dict[str, None] = {}
@@ -110,6 +123,12 @@ def _element(values: list[Any], index: str) -> Any:
     """RFC 6901, section 4: digits without a leading zero."""
     known = (str(number) for number in range(len(values)))
     return next((value for value, number in zip(values, known, strict=True) if number == index), _MISSING)
+
+
+def _text(value: object) -> str | None:
+    """Give a text as it is, a number or a truth value as JSON; None for anything else, and what is too long to tell."""
+    text = value if isinstance(value, str) else json.dumps(value) if isinstance(value, bool | int | float) else ""
+    return text if 0 < len(text) <= MAX_TOLD_CHARS and text.isprintable() else None
 
 
 def _words(claim: object) -> list[str]:

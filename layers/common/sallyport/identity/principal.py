@@ -11,6 +11,8 @@ from sallyport.policy.limit_texts import MINUTE, check_key_limits, limit_text, p
 CONTEXT_VERSION = 1
 MAX_CONTEXT_BYTES = 8192
 """API Gateway refuses a larger authorizer answer."""
+MAX_REST_BYTES = 500
+"""Of that answer beside the context: its IAM policy, and who it is for."""
 NO_MODEL = "-"
 """Stands in the context for a principal that may use no model."""
 
@@ -18,6 +20,7 @@ _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}")
 _WORD = re.compile(r"[A-Za-z0-9_.:/-]{1,64}")
 _MAX_SUBJECT_LENGTH = 256
+_COUNTRY = re.compile(r"([A-Z]{2})?")
 
 
 class ContextRefusedError(Exception):
@@ -29,7 +32,7 @@ class Identity(NamedTuple):
 
     None for `models`: every model; for `residency`: the tenant's or the default one. `allow`: networks that the
     credential may be used from, none: any. `key_family`: the first key of those rotated into one another, which share
-    one limit. `limits`: its own, of the scope key.
+    one limit. `limits`: its own, of the scope key. `claims`: those of a token that the policy asks for, name and value.
     """
 
     method: str
@@ -42,6 +45,7 @@ class Identity(NamedTuple):
     residency: tuple[str, ...] | None = None
     limits: tuple[LimitRule, ...] = ()
     allow: tuple[str, ...] = ()
+    claims: tuple[tuple[str, str], ...] = ()
 
 
 class Principal(NamedTuple):
@@ -49,7 +53,7 @@ class Principal(NamedTuple):
 
     `models`: None is every model, an empty tuple is none. `limits`: the key's own, each in the place of the general
     rule of its name. `source_ip`: the address that the caller was judged by, empty where an older authorizer didn't
-    say.
+    say. `country`: ISO 3166-1, where a trusted proxy said so. `claims`: those of the token that canaries match by.
     """
 
     method: str
@@ -62,6 +66,8 @@ class Principal(NamedTuple):
     limits: tuple[LimitRule, ...] = ()
     key_family: str = ""
     source_ip: str = ""
+    country: str = ""
+    claims: tuple[tuple[str, str], ...] = ()
 
 
 def is_tenant(text: str) -> bool:
@@ -93,7 +99,11 @@ def parse_regions(text: str) -> tuple[str, ...]:
 
 
 def to_context(principal: Principal) -> dict[str, str]:
-    """Write a principal as authorizer context: flat strings, at most 8 KB. Raises `ValueError` if it doesn't fit."""
+    """Write a principal as authorizer context: flat strings, at most 8 KB. Raises `ValueError` if it doesn't fit.
+
+    Claims, and then the country, are left out where the whole answer has no room for them: only canaries read them,
+    and nobody is refused for the sake of a canary.
+    """
     context = {
         "version": str(CONTEXT_VERSION),
         "method": principal.method,
@@ -111,6 +121,10 @@ def to_context(principal: Principal) -> dict[str, str]:
         context["source_ip"] = principal.source_ip
     if len(json.dumps(context)) > MAX_CONTEXT_BYTES:
         raise ValueError("the principal's context is over API Gateway's 8 KB")
+    for name, text in _canary_match(principal).items():
+        longer = {**context, name: text}
+        if len(json.dumps(longer)) <= MAX_CONTEXT_BYTES - MAX_REST_BYTES:
+            context = longer
     return context
 
 
@@ -133,6 +147,8 @@ def from_context(context: Mapping[str, object]) -> Principal:
             limits=_read_limits(json.loads(str(context["limits"]))),
             key_family=str(context.get("key_family", "")),
             source_ip=str(context.get("source_ip", "")),
+            country=_read_country(str(context.get("country", ""))),
+            claims=_read_claims(json.loads(str(context.get("claims", "{}")))),
         )
     except (KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ContextRefusedError("broken") from error
@@ -150,6 +166,25 @@ def _read_models(text: str) -> tuple[str, ...] | None:
     if not text:
         return None
     return () if text == NO_MODEL else tuple(model for model in text.split(",") if model)
+
+
+def _canary_match(principal: Principal) -> dict[str, str]:
+    match = {}
+    if principal.country:
+        match["country"] = principal.country
+    if principal.claims:
+        match["claims"] = json.dumps(dict(principal.claims), separators=(",", ":"))
+    return match
+
+
+def _read_country(text: str) -> str:
+    if _COUNTRY.fullmatch(text) is None:
+        raise ValueError("not a country")
+    return text
+
+
+def _read_claims(claims: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, str(value)) for name, value in claims.items())
 
 
 def _limits(principal: Principal) -> dict[str, Any]:

@@ -27,13 +27,20 @@ class TokenVerifier:
     """
 
     def __init__(
-        self, issuers: Sequence[IssuerRules], key_source: KeySourceOf, zones: Mapping[str, tuple[str, ...]]
+        self,
+        issuers: Sequence[IssuerRules],
+        key_source: KeySourceOf,
+        zones: Mapping[str, tuple[str, ...]],
+        claims_told: Sequence[str] = (),
     ) -> None:
-        """Take the issuers' rules, what gives an issuer's keys, and the regions of each zone.
+        """Take the issuers' rules, what gives an issuer's keys, the regions of each zone, and the claims to tell.
 
         Raises `ValueError` for an issuer that stands twice or has too much leeway, and what `key_source` raises.
         """
-        self._issuers = {rules.issuer: _Issuer(rules, key_source(rules), zones) for rules in issuers}
+        self._issuers = {
+            rules.issuer: _Issuer(rules, key_source(rules), ClaimMapping(rules, zones, claims_told))
+            for rules in issuers
+        }
         self._cache = TokenCache()
         if len(self._issuers) != len(issuers):
             raise ValueError("an issuer stands twice")
@@ -75,12 +82,12 @@ class TokenVerifier:
 class _Issuer:
     """One issuer's rules with its keys."""
 
-    def __init__(self, rules: IssuerRules, keys: VerificationKeys, zones: Mapping[str, tuple[str, ...]]) -> None:
+    def __init__(self, rules: IssuerRules, keys: VerificationKeys, mapping: ClaimMapping) -> None:
         if not 0 <= rules.leeway_s <= MAX_LEEWAY_S:
             raise ValueError(f"leeway must be from 0 to {MAX_LEEWAY_S} seconds")
         self._rules = rules
         self._keys = keys
-        self._mapping = ClaimMapping(rules, zones)
+        self._mapping = mapping
         self._type = _media_type(rules.token_type)
 
     def check(self, token: CompactToken, now_s: float) -> CheckedToken:

@@ -48,9 +48,9 @@ class Logger:
         """Write a line that something else relies on, whatever the level."""
         self._write_fields("INFO", message, fields)
 
-    def metric(self, name: str, value: float, unit: str = "Count") -> None:
+    def metric(self, name: str, value: float, unit: str = "Count", **dimensions: str) -> None:
         """Write one metric of this stack in CloudWatch's embedded metric format, whatever the level."""
-        dimensions = {"Stack": self._stack}
+        dimensions = {"Stack": self._stack, **dimensions}
         self._write(json.dumps(embedded_metric(name, value, unit, dimensions, int(self._now() * 1000))))
 
     def _log(self, level: str, message: str, fields: Mapping[str, Field]) -> None:

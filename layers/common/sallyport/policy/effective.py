@@ -4,10 +4,10 @@ Two lists are unions: what is denied anywhere is denied, and `sallyport ip` adds
 merges with this same code; nothing here needs pydantic.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sallyport.policy.rules import NO_NETWORKS, AccessRules, DoorRules, IssuerRules, TenantRules
+from sallyport.policy.rules import MAX_CLAIMS_TOLD, NO_NETWORKS, AccessRules, DoorRules, IssuerRules, TenantRules
 
 FORMAT = 1
 """Of the compiled document. A function that doesn't know a stored one's format keeps the last policy it understood.
@@ -21,6 +21,9 @@ LIMITS_FORMAT = 2
 
 SOVEREIGNTY_FORMAT = 3
 """Of a document that says where requests may go; functions of before would send all of them to the stack's upstream."""
+
+CANARY_FORMAT = 4
+"""Of a document with `canaries`, which functions of before would leave out: nobody would learn why nothing happens."""
 
 _TUPLES = ("audiences", "algorithms", "tenants", "scopes_claims", "default_scopes")
 
@@ -39,13 +42,13 @@ def merge(parameters: DoorRules, compiled: Mapping[str, Any] | None, version: in
     check_format(compiled)
     try:
         return _merge(parameters, compiled, version)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise CompiledPolicyError(f"the stored policy is broken: {type(error).__name__}") from None
 
 
 def check_format(compiled: Mapping[str, Any]) -> None:
     """Raise `CompiledPolicyError` for a document that another version wrote, in a form not known here."""
-    if compiled.get("format") not in (FORMAT, LIMITS_FORMAT, SOVEREIGNTY_FORMAT):
+    if compiled.get("format") not in (FORMAT, LIMITS_FORMAT, SOVEREIGNTY_FORMAT, CANARY_FORMAT):
         raise CompiledPolicyError("the stored policy's format isn't one this version knows")
 
 
@@ -62,6 +65,8 @@ def _merge(parameters: DoorRules, compiled: Mapping[str, Any], version: int) -> 
         merged = merged._replace(zones=zones, default_residency=default)
     if "tenants" in compiled:
         merged = merged._replace(tenants={name: _tenant(raw) for name, raw in compiled["tenants"].items()})
+    if "canaries" in compiled:
+        merged = merged._replace(claims_told=_claims_told(compiled["canaries"]))
     return merged
 
 
@@ -87,6 +92,16 @@ def _issuer(raw: Mapping[str, Any], default_scopes: tuple[str, ...]) -> IssuerRu
     if named["default_scopes"] is None:
         named["default_scopes"] = default_scopes
     return IssuerRules(**named | {name: tuple(named[name]) for name in _TUPLES})
+
+
+def _claims_told(canaries: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Give the names of all claims that canaries ask for, each once."""
+    pairs = [pair for canary in canaries for pair in canary["match"]["claims"]]
+    are_pairs = all(isinstance(pair, list) for pair in pairs)  # a text of two letters isn't one
+    names = dict.fromkeys(name for name, _ in pairs)
+    if len(names) > MAX_CLAIMS_TOLD or not are_pairs or not all(isinstance(name, str) for name in names):
+        raise ValueError("the canaries' claims are broken")
+    return tuple(names)
 
 
 def _tenant(raw: Mapping[str, Any]) -> TenantRules:

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from sallyport.policy.canary_rules import CanaryRules
 from sallyport.policy.upstream_rules import AppRules, Target, UpstreamRules
 
 NANODOLLARS = 1_000_000_000
@@ -114,7 +115,7 @@ class RouterRules(NamedTuple):
     upstream knows, without a price. `upstreams` by name are all that can be reached. `allowed_regions` are the stack's:
     no target outside of them is used, whatever a residency says. `endpoints` are this gateway's URLs in other regions.
     `global_tenants`: those that may use targets which process anywhere. `secret_prefix`: what a document's names of
-    secrets come after.
+    secrets come after. Of `canaries` the first that is for a request counts.
     """
 
     version: int
@@ -127,6 +128,7 @@ class RouterRules(NamedTuple):
     endpoints: Mapping[str, str] = {}
     global_tenants: frozenset[str] = frozenset()
     secret_prefix: str = ""
+    canaries: tuple[CanaryRules, ...] = ()
 
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

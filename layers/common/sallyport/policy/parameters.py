@@ -11,7 +11,9 @@ from sallyport.policy.limit_parameters import LimitSettings
 from sallyport.policy.limit_rules import MAX_CONCURRENT, STORE_FAILURE
 from sallyport.policy.rules import MAX_LEEWAY_S, SCOPES, SIGNING_ALGORITHMS, IssuerRules
 from sallyport.policy.upstream_parameters import (
+    CanarySettings,
     UpstreamSettings,
+    read_canary,
     read_connect_timeout_s,
     read_idle_timeout_s,
     read_upstream,
@@ -22,6 +24,7 @@ from sallyport.policy.variables import ConfigurationError, Variables
 __all__ = [
     "AppSettings",
     "AuthorizerSettings",
+    "CanarySettings",
     "ConfigurationError",
     "ModelsSettings",
     "PlainSettings",
@@ -87,6 +90,8 @@ class RouterSettings(NamedTuple):
     policy_refresh_s: float
     home_region: str
     log_level: int
+    stack: str = "local"
+    canary: CanarySettings = CanarySettings()
 
 
 class AppSettings(NamedTuple):
@@ -108,6 +113,7 @@ class AppSettings(NamedTuple):
     policy_refresh_s: float
     home_region: str
     log_level: int
+    stack: str = "local"
 
 
 class PlainSettings(NamedTuple):
@@ -132,7 +138,7 @@ def read_authorizer_settings(environ: Mapping[str, str]) -> AuthorizerSettings:
     default_scopes = _read_scopes(read)
     local = environ.get("AWS_SAM_LOCAL") == "true"
     settings = AuthorizerSettings(
-        stack=environ.get("SALLYPORT_STACK", "local"),
+        stack=_read_stack(environ),
         config_table=read.text("CONFIG_TABLE"),
         counters_table=read.text("COUNTERS_TABLE"),
         api_keys=read.choice("API_KEYS", {"enabled": True, "disabled": False}),
@@ -185,6 +191,8 @@ def read_router_settings(environ: Mapping[str, str]) -> RouterSettings:
         policy_refresh_s=_read_refresh(read),
         home_region=environ.get("AWS_REGION", ""),
         log_level=read.choice("LOG_LEVEL", _LOG_LEVELS),
+        stack=_read_stack(environ),
+        canary=read_canary(read),
     )
 
 
@@ -205,6 +213,7 @@ def read_app_settings(environ: Mapping[str, str]) -> AppSettings:
         policy_refresh_s=_read_refresh(read),
         home_region=environ.get("AWS_REGION", ""),
         log_level=read.choice("LOG_LEVEL", _LOG_LEVELS),
+        stack=_read_stack(environ),
     )
 
 
@@ -229,6 +238,10 @@ def read_models_settings(environ: Mapping[str, str]) -> ModelsSettings:
 def discovery_url(issuer: str) -> str:
     """Give where an issuer publishes its configuration (OpenID Connect Discovery 1.0, section 4)."""
     return issuer.rstrip("/") + "/.well-known/openid-configuration"
+
+
+def _read_stack(environ: Mapping[str, str]) -> str:
+    return environ.get("SALLYPORT_STACK", "local")
 
 
 def _read_issuers(read: Variables, default_scopes: tuple[str, ...], *, local: bool) -> tuple[IssuerRules, ...]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sallyport.policy.compiled_canaries import read_canaries
 from sallyport.policy.compiled_upstreams import (
     read_apps,
     read_endpoints,
@@ -33,7 +34,8 @@ def merge_router(parameters: RouterRules, compiled: Mapping[str, Any] | None, ve
     """Give what is in force: `parameters` alone, or under the compiled document of this version.
 
     `limits` of the document replace those of the parameters, tenants' own come on top of either. So do `upstreams`; the
-    regions that are allowed and where secrets are stay the parameters'. Raises `CompiledPolicyError` for a document of
+    regions that are allowed and where secrets are stay the parameters'. So does their canary, unless the document has
+    `canaries`, or `upstreams`, with which the canary's place is gone. Raises `CompiledPolicyError` for a document of
     another format, or a broken one.
     """
     if compiled is None:
@@ -58,7 +60,10 @@ def _merge(parameters: RouterRules, compiled: Mapping[str, Any], version: int) -
 def _merge_places(merged: RouterRules, compiled: Mapping[str, Any]) -> RouterRules:
     """Put in where requests may go. With `upstreams` of its own a document gives every model its targets."""
     if "upstreams" in compiled:
-        merged = merged._replace(upstreams=read_upstreams(compiled["upstreams"], merged.secret_prefix))
+        upstreams = read_upstreams(compiled["upstreams"], merged.secret_prefix)
+        merged = merged._replace(upstreams=upstreams, canaries=())
+    if "canaries" in compiled:
+        merged = merged._replace(canaries=read_canaries(compiled["canaries"], merged.upstreams))
     if "apps" in compiled:
         merged = merged._replace(apps=read_apps(compiled["apps"], merged.upstreams))
     if "models" in compiled:

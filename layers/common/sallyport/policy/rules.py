@@ -18,10 +18,15 @@ SIGNING_ALGORITHMS = frozenset({
 })  # fmt: skip
 """RFC 7518 and 8037: signatures that a public key checks."""
 
-SCOPES = ("chat", "embeddings", "models", "apps")
-"""Every scope that a route asks for; others that a token names are dropped."""
+SCOPES = ("chat", "embeddings", "models", "apps", "canary")
+"""Every scope that means something here; others that a token names are dropped.
+
+The last is for no route: who has it may choose a canary's arm.
+"""
 
 MAX_LEEWAY_S = 60
+MAX_CLAIMS_TOLD = 10
+"""Names of claims that all canaries together may ask for."""
 
 
 class IssuerRules(NamedTuple):
@@ -80,7 +85,10 @@ class AccessRules(NamedTuple):
 
 
 class DoorRules(NamedTuple):
-    """All that the authorizer goes by. `version` is the applied policy's, 0 where none is applied."""
+    """All that the authorizer goes by. `version` is the applied policy's, 0 where none is applied.
+
+    `claims_told`: the names of those claims that the router is told the values of, since canaries ask for them.
+    """
 
     version: int
     api_keys: bool
@@ -90,3 +98,4 @@ class DoorRules(NamedTuple):
     zones: Mapping[str, tuple[str, ...]]
     default_residency: tuple[str, ...]
     tenants: Mapping[str, TenantRules]
+    claims_told: tuple[str, ...] = ()

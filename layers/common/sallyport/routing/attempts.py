@@ -59,7 +59,8 @@ class Attempts:
     """The attempts of one request: at most `retries` after the first, but every target may have its turn.
 
     `targets` are those inside the caller's regions, the most wanted first. `uniform` draws between two numbers. `model`
-    is the client's name for the model, which tells apart the targets that have no other.
+    is the client's name for the model, which tells apart the targets that have no other. `arm`: that of a canary, whose
+    failures at a target aren't to keep anyone else from it.
     """
 
     def __init__(
@@ -69,11 +70,13 @@ class Attempts:
         retries: int,
         uniform: Callable[[float, float], float],
         model: str = "",
+        arm: str = "",
     ) -> None:
         self._targets = targets
         self._breakers = breakers
         self._uniform = uniform
         self._model = model
+        self._arm = f" {arm}" if arm else ""
         self._most = max(retries + 1, len(targets))
         self._tries = [0] * len(targets)
         self._unfit: set[int] = set()
@@ -147,7 +150,7 @@ class Attempts:
         return self._targets[place]
 
     def _id(self, target: Target) -> str:
-        return target.id if target.model else f"{target.id}{self._model}"
+        return f"{target.id}{'' if target.model else self._model}{self._arm}"
 
 
 def retry_after_s(headers: Mapping[str, str], now_s: float) -> float | None:

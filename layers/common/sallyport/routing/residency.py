@@ -47,14 +47,14 @@ def targets_of(model: str, rules: RouterRules) -> tuple[Target, ...]:
     """
     known = None if rules.models is None else rules.models.get(model)
     if known is not None and known.targets:
-        return tuple(_placed(target, model, rules) for target in known.targets)
+        return tuple(placed(target, model, rules) for target in known.targets)
     upstream = rules.upstreams.get(DEFAULT_UPSTREAM)
     if upstream is None or (rules.models is not None and known is None):
         return ()
     return (Target(DEFAULT_UPSTREAM, "", regions_by_name(upstream, model)),)
 
 
-def _placed(target: Target, model: str, rules: RouterRules) -> Target:
+def placed(target: Target, model: str, rules: RouterRules) -> Target:
     """Judge a model id at the stack's own upstream by its name, whatever one region a document declares.
 
     Who applied the document didn't know whether that upstream is Bedrock.

@@ -47,6 +47,7 @@ upstreams:
     hosted_tools: [web_search]
   bedrock-fra: {provider: bedrock, region: eu-central-1}
   my-app-eu: {provider: app, base_url: "https://app.internal.example/base/", region: eu-west-1, secret: my-app}
+  my-app-new: {provider: app, base_url: "https://new.internal.example/", region: eu-west-1, secret: my-app-new}
 limits:
   - {scope: ip, unit: requests, limit: 120, window: 1m}
   - {scope: tenant, unit: concurrent, limit: 10}
@@ -71,6 +72,30 @@ models:
   text-embedding-3-small: {price: {input: 0.02, output: 0}, targets: [{upstream: openai-eu}]}
 apps:
   summarizer: {upstream: my-app-eu, tenants: [acme], request_headers: [x-custom], answer_headers: [x-other]}
+canaries:
+  - name: next
+    model: gpt-4o
+    target: {upstream: bedrock-fra, model: amazon.nova-x-v1:0, regions: [eu-central-1], price: {input: 1, output: 2}}
+    parameters: {temperature: 0.2, logit_bias: {"50256": -100}}
+    steps: [{weight: 0.25, hold: 10m}, {weight: "10", hold: 120s}, {weight: 100}]
+    sticky_by: header:x-session
+    match:
+      tenants: acme
+      regions: [eu-central-1]
+      countries: [NO, DE]
+      claims: {plan: beta, /org/beta: true}
+      headers: {x-beta: "1"}
+    start: command
+    guard:
+      false_alarm: 0.02
+      max_error_increase: 0.03
+      min_requests: 200
+      min_subjects: 30
+      slow_ms: 8000
+      slow_first_token_ms: 3000
+      max_slow_increase: 0.1
+  - {name: cool, routes: [chat_completions, messages], parameters: {temperature: 0}, weight: 5, guard: off}
+  - {name: newer, app: summarizer, target: {upstream: my-app-new}, weight: 1}
 tenants:
   acme:
     allow_global: true

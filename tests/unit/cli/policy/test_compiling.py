@@ -7,6 +7,7 @@ import pytest
 
 from sallyport.access.networks import NetworkSet, parse_address
 from sallyport.identity.principal import MAX_CONTEXT_BYTES, Principal, to_context
+from sallyport.policy.canary_rules import CanaryMatch, CanaryRules, CanaryStep, GuardRules
 from sallyport.policy.effective import merge
 from sallyport.policy.limit_rules import (
     NO_WINDOW,
@@ -93,11 +94,39 @@ def test_the_routers_read_where_requests_may_go() -> None:
         "my-app-eu": UpstreamRules(
             "my-app-eu", "app", "https://app.internal.example/base", "eu-west-1", "gate/upstreams/my-app"
         ),
+        "my-app-new": UpstreamRules(
+            "my-app-new", "app", "https://new.internal.example", "eu-west-1", "gate/upstreams/my-app-new"
+        ),
     }  # fmt: skip
     assert rules.apps == {"summarizer": AppRules("my-app-eu", ("acme",), ("x-custom",), ("x-other",))}
     assert rules.endpoints == {"us-east-1": "https://abc.execute-api.us-east-1.amazonaws.com/prod"}
     assert rules.global_tenants == {"acme"}
     assert rules.allowed_regions == parameters.allowed_regions
+
+
+def test_the_routers_read_canaries_and_the_authorizer_the_claims_that_they_ask_for() -> None:
+    nova = Target("bedrock-fra", "amazon.nova-x-v1:0", ("eu-central-1",), Price(1_000_000, 2_000_000, 1_000_000))
+    following, cool, newer = merge_router(NO_LIMITS, json.loads(compile_policy(read(EVERY_KEY))), 7).canaries
+    assert following == CanaryRules(
+        name="next",
+        models=("gpt-4o",),
+        routes=(),
+        apps=(),
+        target=nova,
+        parameters={"temperature": 0.2, "logit_bias": {"50256": -100}},
+        steps=(CanaryStep(25, 600), CanaryStep(1000, 120), CanaryStep(10_000)),
+        sticky_by="header:x-session",
+        match=CanaryMatch(
+            ("acme",), ("eu-central-1",), ("NO", "DE"), (("/org/beta", "true"), ("plan", "beta")), (("x-beta", "1"),)
+        ),
+        starts=False,
+        guard=GuardRules(0.02, 0.03, 200, 30, 8000, 3000, 0.1),
+    )
+    routes = ("chat_completions", "messages")
+    assert cool == CanaryRules("cool", (), routes, (), None, {"temperature": 0}, (CanaryStep(500),), guard=None)
+    app = Target("my-app-new", "", ("eu-west-1",))
+    assert newer == CanaryRules("newer", (), (), ("summarizer",), app, {}, (CanaryStep(100),))
+    assert merged(EVERY_KEY).claims_told == ("/org/beta", "plan")
 
 
 @pytest.mark.parametrize(
@@ -111,6 +140,8 @@ def test_the_routers_read_where_requests_may_go() -> None:
         ("models: {m: {targets: []}}", 2),
         ("models: {m: {targets: [{upstream: default}]}}", 3),
         ("limits: []", 2),
+        ("canaries: []", 4),
+        ("canaries: [{name: a, model: m, parameters: {top_p: 1}, weight: 1}]", 4),
         ("models: {m: {}}", 2),
         ("tenants: {a: {limits: [{scope: key, unit: requests, limit: 1, window: 1m}]}}", 2),
     ],

@@ -14,6 +14,9 @@ identity:
     - {issuer: https://b.example, audiences: [ai], algorithms: [RS256], tenant: b}
 """
 
+A = "{name: a, model: m, parameters: {top_p: 0.5}, weight: 1}"
+B = "{name: b, model: m, parameters: {stop: [a, 1]}, weight: 1}"
+
 
 def changes(old: str, new: str) -> list[str]:
     return policy_differences(read(old).policy, read(new).policy)
@@ -53,6 +56,71 @@ def changes(old: str, new: str) -> list[str]:
             "tenants: {a: {limits: [{name: key-tokens-1m, limit: none}]}}",
             "tenants: {}",
             ["- tenants.a", "- tenants.a.limits.key-tokens-1m: lifted"],
+        ),
+        (
+            f"canaries: [{A}, {B}]",
+            f"canaries: [{B.replace('1}', '0.5, guard: off}')}, {A}]",
+            [
+                "~ canaries.b.weight: 1 -> 0.5",
+                "- canaries.b.guard",
+                "+ canaries.b.guard: off",
+                "~ canaries: a, b -> b, a",
+            ],
+        ),
+        (
+            "",
+            f"canaries: [{B.replace('1}', '5, guard: off, match: {claims: {plan: beta}}}')}]",
+            [
+                "+ canaries",
+                "+ canaries.b",
+                "+ canaries.b.name: b",
+                "+ canaries.b.model: m",
+                "+ canaries.b.parameters",
+                '+ canaries.b.parameters.stop: ["a", 1]',
+                "+ canaries.b.weight: 5",
+                "+ canaries.b.match",
+                "+ canaries.b.match.claims",
+                "+ canaries.b.match.claims.plan: beta",
+                "+ canaries.b.guard: off",
+            ],
+        ),
+        (
+            f"canaries: [{A}]",
+            "canaries: []",
+            [
+                "- canaries.a",
+                "- canaries.a.name: a",
+                "- canaries.a.model: m",
+                "- canaries.a.parameters",
+                "- canaries.a.parameters.top_p: 0.5",
+                "- canaries.a.weight: 1",
+            ],
+        ),
+        (
+            f"canaries: [{A.replace('1}', '1, guard: off}')}]",
+            f"canaries: [{A.replace('1}', '1, guard: {min_requests: 5}}')}]",
+            ["- canaries.a.guard: off", "+ canaries.a.guard", "+ canaries.a.guard.min_requests: 5"],
+        ),
+        (
+            f"canaries: [{A}]",
+            f"canaries: [{A.replace('weight: 1', 'steps: [{weight: 1, hold: 1h}, {weight: 2.50}]')}]",
+            [
+                "- canaries.a.weight: 1",
+                "+ canaries.a.steps[0]",
+                "+ canaries.a.steps[0].weight: 1",
+                "+ canaries.a.steps[0].hold: 1h",
+                "+ canaries.a.steps[1]",
+                "+ canaries.a.steps[1].weight: 2.5",
+            ],
+        ),
+        (
+            f"canaries: [{A.replace('1}', '1, match: {tenants: [a, b]}}')}]",
+            f"canaries: [{A.replace('1}', '1, match: {tenants: [b, c], headers: {x-beta: z}}}')}]",
+            [
+                "- canaries.a.match.tenants: a",
+                "+ canaries.a.match.tenants: c",
+                "+ canaries.a.match.headers.x-beta: z",
+            ],
         ),
         ("access: {origin_secret: a}", "access: {origin_secret: b}", ["~ access.origin_secret: a -> b"]),
     ],

@@ -7,6 +7,8 @@ from sallyport_cli.policy.schema import policy_schema
 from sallyport_cli.policy.yaml_reading import parse_yaml
 from tests.unit.cli.policy.documents import EVERY_KEY
 
+OFF = "version: 1\ncanaries: [{name: a, model: m, parameters: {top_p: 1}, weight: 1, guard: false}]"
+
 
 @pytest.fixture
 def schema() -> Draft202012Validator:
@@ -23,7 +25,7 @@ def test_it_names_itself() -> None:
     }
 
 
-@pytest.mark.parametrize("text", [EVERY_KEY, "version: 1", "version: 1\naccess: {}"])
+@pytest.mark.parametrize("text", [EVERY_KEY, "version: 1", "version: 1\naccess: {}", OFF])
 def test_it_takes_a_sound_document(schema: Draft202012Validator, text: str) -> None:
     schema.validate(parse_yaml(text).values)
 
@@ -47,6 +49,19 @@ def test_it_takes_a_sound_document(schema: Draft202012Validator, text: str) -> N
         "version: 1\nlimits: [{scope: key, unit: requests, limit: 1, window: week}]",
         "version: 1\nlimits: [{scope: key, unit: requests, limit: 1, window: 1m, match: {models: []}}]",
         "version: 1\nmodels: {}",
+        "version: 1\ncanaries: {}",
+        "version: 1\ncanaries: [{model: m, weight: 1}]",
+        "version: 1\ncanaries: [{name: A, model: m, weight: 1}]",
+        "version: 1\ncanaries: [{name: a, model: m, weight: 101}]",
+        "version: 1\ncanaries: [{name: a, route: apps, weight: 1}]",
+        "version: 1\ncanaries: [{name: a, model: m, weight: 1, guard: on}]",
+        "version: 1\ncanaries: [{name: a, model: m, weight: 1, guard: {alpha: 0.1}}]",
+        "version: 1\ncanaries: [{name: a, model: m, weight: 1, sticky_by: ip}]",
+        "version: 1\ncanaries: [{name: a, model: m, steps: [{weight: 1, hold: day}]}]",
+        "version: 1\ncanaries: [{name: a, model: m, weight: 1, match: {headers: {X-Beta: a}}}]",
+        "version: 1\ncanaries: [{name: a, model: m, weight: 1, match: {tenants: []}}]",
+        "version: 1\ncanaries: [{name: a, model: m, weight: 1, guard: {min_subjects: 501}}]",
+        "version: 1\ncanaries: [{name: a, model: m, weight: 1, parameters: {top p: 1}}]",
         "version: 1\nmodels: {m: {targets: [{}]}}",
         "version: 1\nmodels: {m: {targets: [{upstream: a, regions: [europe]}]}}",
         "version: 1\nupstreams: {}",

@@ -3,7 +3,7 @@
 import pytest
 
 from sallyport_cli.policy.documents import read_document
-from sallyport_cli.policy.targets import targets_of
+from sallyport_cli.policy.targets import canary_targets_of, targets_of
 from tests.unit.cli.policy.documents import EVERY_KEY, problems, read
 
 UPSTREAMS = """\
@@ -225,8 +225,14 @@ def test_the_targets_of_a_document_without_upstreams_are_the_stack_s() -> None:
 
 def test_all_targets_have_regions() -> None:
     document = read(EVERY_KEY)
-    assert [path for path, _, _ in targets_of(document.policy)] == list(document.regions)
-    assert set(document.regions.values()) == {("eu-west-1",), ("eu-central-1", "eu-west-1")}
+    targets = (*targets_of(document.policy), *canary_targets_of(document.policy))
+    assert [path for path, _, _ in targets] == list(document.regions)
+    assert [regions for path, regions in document.regions.items() if path[0] == "canaries"] == [
+        ("eu-central-1",),
+        ("eu-west-1",),
+    ]
+    of_models = {regions for path, regions in document.regions.items() if path[0] == "models"}
+    assert of_models == {("eu-west-1",), ("eu-central-1", "eu-west-1")}
 
 
 def test_a_profile_is_looked_up_where_there_is_an_aws() -> None:
@@ -250,6 +256,6 @@ def test_upstreams_without_a_use_or_a_credential_are_warned_of() -> None:
     text = UPSTREAMS.replace(", secret: up", "") + "models: {m: {targets: [{upstream: up}]}}"
     assert read(text).warnings == (
         "policy.yaml:3: upstreams.up: warning: has no secret, so it is called without a credential",
-        "policy.yaml:4: upstreams.fra: warning: no model and no app uses it",
-        "policy.yaml:5: upstreams.mine: warning: no model and no app uses it",
+        "policy.yaml:4: upstreams.fra: warning: no model, app or canary uses it",
+        "policy.yaml:5: upstreams.mine: warning: no model, app or canary uses it",
     )

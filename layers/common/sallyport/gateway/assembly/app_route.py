@@ -6,6 +6,7 @@ from collections.abc import Callable
 from sallyport.adapters.aws_client import DYNAMODB
 from sallyport.gateway.app_route import AppRoute, Rooms
 from sallyport.gateway.assembly.audit_trail import make_trail
+from sallyport.gateway.assembly.canaries import make_canaries
 from sallyport.gateway.assembly.environment import (
     COUNTERS_TIMEOUT_S,
     COUNTERS_TOTAL_S,
@@ -44,6 +45,7 @@ def _rooms(environ: Environ, settings: AppSettings, now: Callable[[], float]) ->
     return Rooms(
         policy=policy,
         metering=make_metering(settings.limits, settings.counters_table, dynamodb, logger, now),
+        canaries=make_canaries(settings, dynamodb, logger, now),
         upstreams=make_upstreams(environ, connect_s, idle_s, deadline.left_s, now),
         trail=make_trail(environ, dynamodb, settings.anchors_table, settings.anchor_retention_days, logger, now),
         home_region=settings.home_region,

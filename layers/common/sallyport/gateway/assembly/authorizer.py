@@ -141,7 +141,7 @@ class _DoorBuilder:
 
         if self._key_source is None:
             self._key_source = TokenKeys(self._environ, left_s=self._left_s)
-        return TokenVerifier(rules.issuers, self._key_source, rules.zones)
+        return TokenVerifier(rules.issuers, self._key_source, rules.zones, rules.claims_told)
 
     def _origin_secret(self, name: str) -> Any:
         if not name:

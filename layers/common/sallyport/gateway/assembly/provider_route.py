@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from sallyport.adapters.aws_client import DYNAMODB, AwsClient
 from sallyport.gateway.assembly.audit_trail import make_trail
+from sallyport.gateway.assembly.canaries import make_canaries
 from sallyport.gateway.assembly.environment import (
     COUNTERS_TIMEOUT_S,
     COUNTERS_TOTAL_S,
@@ -23,6 +24,7 @@ from sallyport.gateway.deadline import Deadline
 from sallyport.gateway.operations import Operation
 from sallyport.gateway.provider_route import Pace, ProviderRoute, Rooms
 from sallyport.gateway.upstreams import Upstreams
+from sallyport.policy.canary_parameters import with_canary
 from sallyport.policy.current import CurrentPolicy, PolicyUnavailableError
 from sallyport.policy.limit_parameters import parameter_rules
 from sallyport.policy.limit_rules import RouterRules
@@ -70,6 +72,7 @@ def _rooms(operation: Operation, environ: Environ, settings: RouterSettings, clo
         schema=RequestSchema.built_in(operation.name),
         policy=policy,
         metering=make_metering(settings.limits, settings.counters_table, dynamodb, logger, clocks.now_s),
+        canaries=make_canaries(settings, dynamodb, logger, clocks.now_s),
         upstreams=upstreams,
         breakers=Breakers(time.monotonic),
         trail=make_trail(environ, dynamodb, settings.anchors_table, settings.anchor_retention_days, logger),
@@ -84,11 +87,12 @@ def _rooms(operation: Operation, environ: Environ, settings: RouterSettings, clo
 
 def _parameters(settings: RouterSettings) -> RouterRules:
     upstream = settings.upstream.rules
-    return parameter_rules(settings.limits, settings.models)._replace(
+    rules = parameter_rules(settings.limits, settings.models)._replace(
         upstreams={upstream.name: upstream},
         allowed_regions=settings.allowed_regions,
         secret_prefix=settings.secret_prefix,
     )
+    return with_canary(rules, settings.canary, upstream)
 
 
 def _read_first_secret(policy: CurrentPolicy[RouterRules], upstreams: Upstreams) -> None:
