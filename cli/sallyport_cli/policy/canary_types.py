@@ -29,6 +29,7 @@ from sallyport.policy.compiled_canaries import (
     MAX_HOLD_S,
     MAX_PARAMETERS_BYTES,
     MIN_HOLD_S,
+    PARAMETER_NAME,
 )
 from sallyport.policy.limit_rules import parse_window
 from sallyport.policy.rules import MAX_CLAIMS_TOLD
@@ -44,7 +45,6 @@ _HUNDREDTHS: Final = FULL_WEIGHT // 100
 """In a percent."""
 _VALUE: Final = "^[!-~]([ -~]{0,254}[!-~])?$"
 _CLAIM_VALUE: Final = "^.{1,256}$"
-_PARAMETER: Final = "^[A-Za-z_][A-Za-z0-9_]{0,63}$"
 _HOLD: Final = "^[0-9]+[smhd]$"
 
 
@@ -137,7 +137,7 @@ def _json_text(value: object) -> str:
 def _parameter(text: str) -> str:
     if text in FORBIDDEN_PARAMETERS:
         raise ValueError(f"{text} can't be set by a canary; that is for the caller, or for the target")
-    return matching(_PARAMETER, "a parameter's name is 1 to 64 letters, digits and underscores")(text)
+    return matching(PARAMETER_NAME, "a parameter's name is 1 to 64 lower-case letters, digits and underscores")(text)
 
 
 def _small(parameters: Mapping[str, str]) -> Mapping[str, str]:
@@ -212,7 +212,7 @@ HeaderValue = Annotated[
     _pattern(_VALUE),
 ]
 Headers = Annotated[dict[HeaderName, HeaderValue], Field(max_length=MAX_HEADERS)]
-ParameterName = Annotated[str, AfterValidator(_parameter), _pattern(_PARAMETER)]
+ParameterName = Annotated[str, AfterValidator(_parameter), _pattern(f"^{PARAMETER_NAME}$")]
 Parameters = Annotated[
     dict[ParameterName, Annotated[str, PlainValidator(_json_text), WithJsonSchema({})]], AfterValidator(_small)
 ]

@@ -120,3 +120,9 @@ def dead_canary(stage: CanaryStage, fault: str, **options: Any) -> Gateway:
         return gateway
     stage.canary.wanted_key = "another" if fault == "key" else None
     return stage.gateway(new=f"{US}, secret: {'missing' if fault == 'locked' else 'canary'}", **options)
+
+
+def plain_gateway(stage: CanaryStage, **settings: str) -> Gateway:
+    """Give a gateway without a policy document."""
+    variables = environ(stage.store, stage.urls[0], **settings)
+    return Gateway(provider_route(CHAT_COMPLETIONS)(variables), stage.stable)

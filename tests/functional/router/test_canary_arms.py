@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sallyport.gateway.operations import MESSAGES
+from sallyport.gateway.operations import CHAT_COMPLETIONS, COUNT_TOKENS, MESSAGES, RESPONSES, Operation
 from sallyport.identity.principal import Principal
 from sallyport.policy.limit_texts import parse_limit
 from tests.functional.router.canary_stage import (
@@ -14,12 +14,14 @@ from tests.functional.router.canary_stage import (
     EU,
     NONE,
     TESTER,
+    US,
     WHOLE,
     CanaryStage,
     dead_canary,
     lines,
     outcomes,
     part,
+    plain_gateway,
     request_line,
 )
 from tests.functional.router.gateway import CHAT, EVENTS, KEY, REQUESTS, TOKENS, counters
@@ -103,6 +105,30 @@ def test_parameters_that_make_no_request_of_the_route_are_not_set(
     assert canary_stage.counts() == {}
 
 
+@pytest.mark.parametrize(
+    ("operation", "old", "name"),
+    [(RESPONSES, US, "reasoning_effort"), (MESSAGES, ANTHROPIC, "stop"), (CHAT_COMPLETIONS, US, "max_output_tokens")],
+)
+def test_parameters_of_another_api_are_not_set(
+    canary_stage: CanaryStage, capsys: pytest.CaptureFixture[str], operation: Operation, old: str, name: str
+) -> None:
+    canary = f"{{name: odd, model: gpt-a, parameters: {{{name}: 5, temperature: 0.5}}, weight: 99.99}}"
+    gateway = canary_stage.gateway(canary, old=old, operation=operation)
+    body = {"model": "gpt-a", "input": "x"} if operation is RESPONSES else {**CHAT, "max_tokens": 5}
+    assert gateway.post(body).headers["x-sallyport-canary"] == "odd=stable"
+    assert json.loads(canary_stage.stable.received[0].body).keys() - body.keys() <= {"store"}
+    assert part(request_line(capsys))[2] == "invalid_parameters"
+
+
+def test_of_parameters_only_those_that_tokens_are_counted_by_are_set_where_they_are_counted(
+    canary_stage: CanaryStage,
+) -> None:
+    canary = "{name: cool, model: gpt-a, parameters: {temperature: 0.5, system: s}, weight: 99.99}"
+    answered = canary_stage.gateway(canary, old=ANTHROPIC, operation=COUNT_TOKENS).post(CHAT)
+    assert answered.headers["x-sallyport-canary"] == "cool=canary"
+    assert json.loads(canary_stage.stable.received[0].body) == {**CHAT, "system": "s"}
+
+
 OUTSIDE = {"new": AWAY}
 NOT_OFFERED = {
     "residency": (OUTSIDE, ACME, "outside_residency"),
@@ -129,6 +155,19 @@ def test_a_canary_that_its_caller_may_not_use_is_not_offered_and_counted_on_neit
     decision = next(line for line in told if line.get("message") == "audit")
     assert (decision["upstream"], decision["canary_note"]) == ("old", note)
     assert canary_stage.counts() == {}
+
+
+@pytest.mark.parametrize(
+    ("models", "arm"), [(("gpt-a",), "stable"), (("gpt-a", "gpt-next"), "canary"), (None, "canary")]
+)
+def test_where_the_policy_names_no_models_a_canarys_is_for_those_who_may_ask_for_it_by_its_name(
+    canary_stage: CanaryStage, models: tuple[str, ...] | None, arm: str
+) -> None:
+    gateway = plain_gateway(canary_stage, SALLYPORT_CANARY_WEIGHT="99.99", SALLYPORT_CANARY_MODEL="gpt-next")
+    answered = gateway.post(CHAT, principal=ACME._replace(models=models))
+    assert (answered.status, answered.headers["x-sallyport-canary"]) == (200, f"parameters={arm}")
+    asked = {"stable": "gpt-a", "canary": "gpt-next"}[arm]
+    assert json.loads(canary_stage.stable.received[0].body)["model"] == asked
 
 
 def test_an_operation_that_the_canarys_upstream_does_not_serve_stays_on_stable(
@@ -259,3 +298,24 @@ def test_what_is_reserved_covers_the_stable_arm_that_a_request_may_have_to_go_ov
         (line,) = [each for each in lines(capsys) if each.get("message") == "reservation"]
         reserved.append(line["charges"])
     assert reserved[0] == reserved[1]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "limit", "served"),
+    [("temperature: 0.5", "100000", True), ("max_tokens: 50", "", True), ("max_tokens: 50", "100000", False)],
+)
+def test_a_request_with_other_parameters_leaves_a_canary_that_refuses_the_gateway_unless_stable_costs_more(
+    canary_stage: CanaryStage, parameters: str, limit: str, served: bool
+) -> None:
+    env: dict[str, Any] = {"SALLYPORT_TOKENS_PER_MINUTE": limit} if limit else {}
+    canary_stage.canary.wanted_key, canary_stage.stable.body = "another", USED
+    canary = f"{{name: next, model: gpt-a, target: {{upstream: new}}, parameters: {{{parameters}}}, weight: 99.99}}"
+    answered = canary_stage.gateway(canary, new=f"{US}, secret: canary", **env).post(CHAT)
+    assert outcomes(canary_stage.counts()) == {"canary": (1, 1)}
+    if served:
+        assert (answered.body, answered.headers["x-sallyport-canary"]) == (USED, "next=stable")
+        assert json.loads(canary_stage.stable.received[0].body) == CHAT
+    else:
+        assert (answered.code, canary_stage.reached[0]) == ("upstream_credentials_rejected", 0)
+    if limit:
+        assert counters(canary_stage.store, KEY).get(TOKENS, 0) == (10 if served else 0)

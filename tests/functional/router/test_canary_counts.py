@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-from sallyport.gateway.assembly.provider_route import provider_route
-from sallyport.gateway.operations import CHAT_COMPLETIONS
 from sallyport.policy.canary_rules import CanaryRules, CanaryState, CanaryStates, CanaryStep
 from sallyport.policy.canary_states import state_item
 from sallyport.policy.upstream_rules import Target
@@ -24,10 +22,11 @@ from tests.functional.router.canary_stage import (
     lines,
     outcomes,
     part,
+    plain_gateway,
     request_line,
 )
 from tests.functional.router.faulty_store import FaultyStore
-from tests.functional.router.gateway import CHAT, EVENTS, NOW_S, Gateway, Upstream, drain, environ
+from tests.functional.router.gateway import CHAT, EVENTS, NOW_S, Upstream, drain
 from tests.functional.router.test_metering import WITH_USAGE
 from tests.support.aws import CONFIG_TABLE, COUNTERS_TABLE, Emulator
 from tests.support.events import ACME, Context
@@ -356,9 +355,3 @@ def test_a_plain_canary_is_made_of_parameters_alone(
     assert (answered.status, canary_stage.reached) == (200, reached)
     assert answered.headers.get("x-sallyport-canary") == ("parameters=canary" if weight == "99.99" else None)
     assert outcomes(canary_stage.counts()) == (ONE if weight == "99.99" else {})
-
-
-def plain_gateway(stage: CanaryStage, **settings: str) -> Gateway:
-    """Give a gateway without a policy document."""
-    variables = environ(stage.store, stage.urls[0], **settings)
-    return Gateway(provider_route(CHAT_COMPLETIONS)(variables), stage.stable)

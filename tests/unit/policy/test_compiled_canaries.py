@@ -133,6 +133,8 @@ BROKEN: list[dict[str, Any]] = [
     {"parameters": []},
     {"parameters": {"model": "other"}},
     {"parameters": {"store": True}},
+    {"parameters": {"Store": True}},
+    {"parameters": {"\u017ftore": True}},
     {"parameters": {"top_p": float("nan")}},
     {"parameters": {"stop": "a" * 4096}},
     {"steps": []},

@@ -12,8 +12,26 @@ from sallyport.identity.principal import Principal
 from sallyport.policy.canary_rules import CanaryRules
 from sallyport.policy.limit_rules import ModelRules, RouterRules
 from sallyport.policy.upstream_rules import Target, UpstreamRules
+from sallyport.providers.provider import CHAT_COMPLETIONS, COUNT_TOKENS, MESSAGES, RESPONSES
 from sallyport.routing.residency import ELIGIBLE, Caller, Considered, consider, placed
 from sallyport.verification.schema import RequestSchema
+
+_ROUTES_OF: Mapping[str, frozenset[str]] = {
+    **dict.fromkeys(
+        (
+            *("frequency_penalty", "functions", "logit_bias", "logprobs", "max_completion_tokens", "modalities"),
+            *("presence_penalty", "reasoning_effort", "response_format", "seed", "stop"),
+        ),
+        frozenset({CHAT_COMPLETIONS}),
+    ),
+    **dict.fromkeys(("instructions", "max_output_tokens", "max_tool_calls", "truncation"), frozenset({RESPONSES})),
+    "stop_sequences": frozenset({MESSAGES}),
+    "max_tokens": frozenset({CHAT_COMPLETIONS, MESSAGES}),
+}
+"""Fields that only some of the APIs have; the others answer them with a 400, which no guard takes for a failure."""
+
+_COUNTED = frozenset({"mcp_servers", "output_config", "system", "thinking", "tool_choice"})
+"""What tokens are counted by, besides messages and tools (Anthropic, "Count tokens"). Others are refused there."""
 
 
 class Arm(NamedTuple):
@@ -29,9 +47,9 @@ class Arm(NamedTuple):
 
 
 class Asker(NamedTuple):
-    """By which rules and for whom an arm is judged.
+    """By which rules and for whom an arm is judged, and for which operation.
 
-    `serves`: whether an upstream has the operation. `kept_by`: the id of the target that keeps the response which is
+    `serves`: whether an upstream has it. `kept_by`: the id of the target that keeps the response which is
     gone on from, None where none is. `is_kept`: the client wants the answer to be kept, if an upstream may.
     """
 
@@ -39,6 +57,7 @@ class Asker(NamedTuple):
     caller: Caller
     principal: Principal
     serves: Callable[[UpstreamRules], bool]
+    operation: str
     kept_by: str | None = None
     is_kept: bool = False
 
@@ -52,12 +71,11 @@ def canary_arm(
     note = _note(considered, stable, asker)
     if note:
         return None, note, considered
-    if not canary.parameters:
+    parameters = _parameters(canary, asker.operation)
+    if not parameters:
         return Arm(stable.body, targets, stable.text, canary.name), "", considered
-    body = {**stable.body, **canary.parameters}
-    try:
-        schema.check(body)
-    except SchemaViolationError:
+    body = {**stable.body, **parameters}
+    if not _fit(parameters, asker.operation) or not _conforms(body, schema):
         return None, INVALID_PARAMETERS, considered
     return Arm(body, targets, None, canary.name), "", considered
 
@@ -85,6 +103,25 @@ def refusal_of(targets: Sequence[Target], ask: Callable[[Target], object]) -> st
     return code
 
 
+def _parameters(canary: CanaryRules, operation: str) -> Mapping[str, Any]:
+    """Give what is set. Where tokens are counted that is what they are counted by, on the arm of the message itself."""
+    if operation != COUNT_TOKENS:
+        return canary.parameters
+    return {name: value for name, value in canary.parameters.items() if name in _COUNTED}
+
+
+def _fit(parameters: Mapping[str, Any], operation: str) -> bool:
+    return all(operation in _ROUTES_OF.get(name, (operation,)) for name in parameters)
+
+
+def _conforms(body: Mapping[str, Any], schema: RequestSchema) -> bool:
+    try:
+        schema.check(body)
+    except SchemaViolationError:
+        return False
+    return True
+
+
 def _considered(canary: CanaryRules, model: str, asker: Asker) -> tuple[Considered, ...]:
     if canary.target is None:
         return ()
@@ -108,9 +145,12 @@ def _note(considered: Sequence[Considered], stable: Arm, asker: Asker) -> str:
 
 
 def _may_use(model: str, asker: Asker) -> bool:
-    """Say whether the caller may use a model, where the canary's is also one that callers ask for by its name."""
+    """Say whether the caller may use a model, where the canary's is also one that callers ask for by its name.
+
+    Where the policy names no models, every one is.
+    """
     permitted, offered = asker.principal.models, asker.rules.models
-    return permitted is None or not model or model in permitted or offered is None or model not in offered
+    return permitted is None or not model or model in permitted or (offered is not None and model not in offered)
 
 
 def _kinds(arm: Arm, rules: RouterRules, model: ModelRules) -> set[tuple[object, ...]]:

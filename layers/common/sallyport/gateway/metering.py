@@ -15,7 +15,7 @@ from sallyport.limits.admission import Admission, Unsettled
 from sallyport.limits.cost import Usage, actual_cost, dearest
 from sallyport.limits.estimate import estimate_output_tokens
 from sallyport.limits.headers import limit_headers
-from sallyport.limits.rules import Charged, Receipt, RuleState
+from sallyport.limits.rules import Charged, Cost, Receipt, RuleState
 from sallyport.limits.selection import Demand, caller_values, matching, rules_for
 from sallyport.limits.totals import OTHER_MODEL, UsageTotals
 from sallyport.observability.log import Field, Logger
@@ -122,6 +122,15 @@ class Meter:
     def cap(self) -> int | None:
         """Give the tokens of one choice that must go upstream as the answer's limit, None for none."""
         return self._terms.reservation.cap
+
+    @property
+    def reserved(self) -> Cost:
+        """Give what is charged at first."""
+        return self._terms.reservation.cost
+
+    def covers(self, other: "Meter") -> bool:
+        """Say whether what this one reserves is enough for the other's request, too."""
+        return all(amount <= self.reserved.get(unit, 0) for unit, amount in other.reserved.items())
 
     def admit(self) -> dict[str, str]:
         """Charge the request, and give the headers that say how the limits stand.

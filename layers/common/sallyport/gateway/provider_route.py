@@ -93,7 +93,7 @@ class _Way(NamedTuple):
 class _Checked(NamedTuple):
     """A request that may be forwarded. `otherwise`: on the stable arm, where the canary's upstream refuses the gateway.
 
-    None where there is no other arm, or where it was admitted by a body that isn't that arm's.
+    None where there is no other arm, or where that arm might cost more than what is reserved.
     """
 
     way: _Way
@@ -137,7 +137,7 @@ class _Exchange(Exchange):
         self._check_time()
         model = _check_model(body["model"], rules, principal)
         self._record.note(model=loggable_model(body["model"]), stream=body.get("stream") is True)
-        asker = Asker(rules, caller, principal, self._serves)
+        asker = Asker(rules, caller, principal, self._serves, self._operation.name)
         stable = Arm(body, self._targets(body, asker), request.body)
         name = self._operation.name
         asker = asker._replace(
@@ -225,9 +225,10 @@ class _Exchange(Exchange):
         targets = arm.targets if otherwise is None else (*arm.targets, *otherwise.targets)
         self._meter = meter = self._meter_for(arm, case, targets)
         way = self._way(arm, case, meter.cap)
-        other: Callable[[], _Way] | None = None
-        if otherwise is not None and otherwise.body is arm.body:
-            other = partial(self._way, otherwise, case, meter.cap)
+        other = None
+        if otherwise is not None:
+            own = meter if otherwise.body is arm.body else self._meter_for(otherwise, case, targets)
+            other = partial(self._way, otherwise, case, own.cap) if meter.covers(own) else None
         return _Checked(way, other, meter, case.asker.caller.tenant)
 
     def _way(self, arm: Arm, case: _Case, cap: int | None) -> _Way:

@@ -27,6 +27,9 @@ HEADER_NAME = "[a-z0-9][a-z0-9-]{0,63}"
 COOKIE_NAME = "[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}"
 """RFC 6265, 4.1.1: a token."""
 
+PARAMETER_NAME = "[a-z_][a-z0-9_]{0,63}"
+"""In small letters: to an upstream in Go or .NET `Model` is `model`, and would pass every check of that name."""
+
 MAX_CANARIES = 20
 MAX_STEPS = 20
 MIN_HOLD_S, MAX_HOLD_S = 60, 30 * 86_400
@@ -44,6 +47,7 @@ FORBIDDEN_PARAMETERS = frozenset({
 """What a canary never sets: the words themselves, where they go, what is kept of them, how the answer comes back."""
 
 _NAME = re.compile(CANARY_NAME)
+_PARAMETER = re.compile(PARAMETER_NAME)
 _STICKY = re.compile(f"{'|'.join(STICKY_BY)}|header:{HEADER_NAME}|cookie:{COOKIE_NAME}")
 _SHARES = ("alpha", "max_error_increase", "max_slow_increase")
 _COUNTS = ("min_requests", "min_subjects")
@@ -116,7 +120,7 @@ def _target(
 def _parameters(raw: object) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise TypeError("must be an object")
-    _check(FORBIDDEN_PARAMETERS.isdisjoint(raw))
+    _check(FORBIDDEN_PARAMETERS.isdisjoint(raw) and all(map(_PARAMETER.fullmatch, raw)))
     _check(len(json.dumps(raw, allow_nan=False)) <= MAX_PARAMETERS_BYTES)
     return raw
 

@@ -168,7 +168,14 @@ def test_a_canary_that_is_for_nothing_or_goes_nowhere_is_refused(fields: str, to
         ("guard: null", ".guard: has no value; give one, or take the key out"),
         ("parameter: {top_p: 1}", ".parameter: is no key of a policy document; did you mean parameters?"),
         ("parameters: [top_p]", ".parameters: must be a mapping, and is a list"),
-        ("parameters: {top p: 1}", ".parameters.top p: a parameter's name is 1 to 64 letters, digits and underscores"),
+        (
+            "parameters: {top p: 1}",
+            ".parameters.top p: a parameter's name is 1 to 64 lower-case letters, digits and unde",
+        ),
+        (
+            "parameters: {Model: m}",
+            ".parameters.Model: a parameter's name is 1 to 64 lower-case letters, digits and unde",
+        ),
         ("parameters: {seed: 1e999}", ".parameters.seed: has a number that JSON can't say"),
         ("parameters: {stop: [a, null]}", ".parameters.stop[1]: has no value; give one, or take the key out"),
         ("guard: {max_error_increase: 1e999}", ".guard.max_error_increase: must be at most 1"),
