@@ -9,6 +9,7 @@ from sallyport.policy.canary_counts import (
     ATTRIBUTES,
     BOUNDS_MS,
     BUCKETS,
+    KEPT_S,
     Outcomes,
     add_up,
     amounts,
@@ -16,6 +17,7 @@ from sallyport.policy.canary_counts import (
     read_items,
     sort_key,
 )
+from sallyport.policy.compiled_canaries import MAX_HOLD_S
 from sallyport.routing.canary import BUCKETS as ROUTED_BUCKETS
 
 BINS = len(BOUNDS_MS) + 1
@@ -64,3 +66,8 @@ def test_partitions_and_sort_keys_name_one_place_each() -> None:
 
 def test_callers_are_grouped_as_outcomes_are() -> None:
     assert BUCKETS == ROUTED_BUCKETS
+
+
+def test_counts_are_kept_for_longer_than_a_step_may_hold() -> None:
+    """Callers who have been silent for some of it are still part of what it is judged by."""
+    assert KEPT_S > MAX_HOLD_S

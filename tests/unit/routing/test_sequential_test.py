@@ -13,6 +13,8 @@ from sallyport.routing.sequential_test import (
     e_value,
     estimate_arms,
     estimated_subjects,
+    rate_of,
+    unlikeness,
 )
 
 
@@ -33,7 +35,8 @@ BUCKETS = st.lists(
 
 
 def test_rates_are_of_requests_not_of_buckets() -> None:
-    stable, canary = estimate_arms([Bucket(900, 0), Bucket(100, 50)], [Bucket(10, 10)])
+    assert rate_of([Bucket(900, 0), Bucket(100, 50)]) == 0.05
+    stable, canary = estimate_arms([*even(10, 90, 0), *even(10, 10, 5)], [Bucket(10, 10)])
     assert (stable.n, stable.rate) == (1000, 0.05)
     assert (canary.n, canary.rate) == (10, 1.0)
 
@@ -57,11 +60,59 @@ def test_an_arm_without_its_share_of_bad_callers_is_no_surer_for_it() -> None:
     assert e_value(stable, canary) < 2
 
 
-def test_one_caller_who_sends_most_leaves_few_degrees_of_freedom() -> None:
-    one, _ = estimate_arms([Bucket(10_000, 100), *even(50, 10, 0)], [])
-    many, _ = estimate_arms(even(51, 10, 1), [])
-    assert one.freedom < 2
-    assert many.freedom == 50
+def test_one_caller_who_sends_most_weighs_a_tenth() -> None:
+    """Else all that is seen would be that one, and its own share of failures taken for everyone's."""
+    one, many = estimate_arms([Bucket(10_000, 10_000), *even(50, 10, 0)], even(51, 10, 1))
+    assert one.rate == pytest.approx(0.1)
+    assert one.variance > 0.09**2
+    assert many.freedom == pytest.approx(50)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "limit"),
+    [
+        ([5], 5),
+        ([1000, 500, 5], 5),
+        ([1000, *[10] * 8], 10),
+        ([1000, *[10] * 9], 10),
+        ([1000, 400, *[10] * 40], 50),
+        ([10] * 10, 10),
+        ([1] * 128, 1),
+    ],
+)
+def test_no_bucket_weighs_more_than_a_tenth_of_all(sizes: list[int], limit: float) -> None:
+    arm, _ = estimate_arms([Bucket(size, 0) for size in sizes], [])
+    assert arm.n == pytest.approx(sum(min(size, limit) for size in sizes))
+
+
+@pytest.mark.parametrize("requests", [1000, 10_000, 1_000_000])
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_what_fails_for_all_is_found_though_one_caller_sends_the_most(requests: int, share: float) -> None:
+    """Seven tenths of the canary's traffic are one caller's, and more requests once told less and less."""
+    rest = round(requests * 0.3 / 24)
+    canary = [Bucket(requests * 0.7, requests * 0.7 * share), *even(24, rest, round(rest * share))]
+    assert e_value(*estimate_arms(even(128, requests, requests // 100), canary, 0.1)) > 1000
+
+
+def test_one_who_sends_more_than_all_others_together_is_no_evidence() -> None:
+    """It alone is on the canary's side of a service that fails for one caller in two."""
+    stable = [Bucket(100, 100 * (place % 2)) for place in range(120)]
+    canary = [Bucket(1_000_000, 1_000_000), *[Bucket(100, 100 * (place % 2)) for place in range(40)]]
+    assert e_value(*estimate_arms(stable, canary, 0.1)) < 2
+
+
+def test_an_arm_that_lacks_the_few_who_send_the_most_is_no_surer_for_it() -> None:
+    """A few stable callers of much never fail, and all of little do, at times; the canary has none of the former."""
+    stable = [*even(60, 700, 1), *even(60, 10, 1)]
+    canary = even(30, 10, 1)
+    assert e_value(*estimate_arms(stable, canary)) > e_value(*estimate_arms(stable, canary, 1.0))
+
+
+def test_what_is_left_out_is_held_against_the_worst_of_stable() -> None:
+    stable = [*even(64, 1000, 0), *even(64, 10, 1)]
+    assert unlikeness(stable, even(50, 10, 0)) == 0
+    assert 0.09 < unlikeness(stable, [Bucket(9500, 0), *even(50, 10, 1)]) < 0.1
+    assert unlikeness([], even(5, 1, 1)) == unlikeness(stable, []) == 0
 
 
 def test_nothing_failed_is_not_certainty() -> None:

@@ -152,6 +152,33 @@ def test_measures_share_the_chance_of_a_false_alarm() -> None:
     assert [measure.threshold for measure in measures] == pytest.approx([100, 100, 100])
 
 
+@pytest.mark.parametrize("now_s", [SINCE_S, SINCE_S + HOUR_S])
+def test_a_canary_that_fails_for_all_is_rolled_back_though_one_caller_sends_the_most(now_s: int) -> None:
+    canary = ArmCounts((BucketCounts(900_000, 450_000), *(BucketCounts(5000, 2500),) * 24))
+    verdict = judge(rules(), state(), arm(requests=1_000_000), canary, now_s)
+    assert verdict.action == ROLL_BACK
+    assert "errors: 50.00 % of the canary's requests" in verdict.reason
+
+
+def test_a_caller_with_most_of_all_traffic_does_not_take_the_canary_out() -> None:
+    """It fails always, as every second caller does on either arm."""
+    other = (BucketCounts(100, 100), BucketCounts(100)) * 20
+    verdict = judge(
+        rules(), state(step=1), ArmCounts(other * 3), ArmCounts((BucketCounts(1_000_000, 1_000_000), *other)), SINCE_S
+    )
+    [measure] = verdict.measures
+    assert verdict.action == HOLD
+    assert measure.low < measure.canary_rate - measure.stable_rate < measure.high + 1e-9
+    assert measure.canary_interval.high >= measure.canary_rate
+
+
+def test_a_canary_without_the_few_who_send_the_most_is_no_worse_for_it() -> None:
+    """Callers of little fail at times, on stable too, where callers of much hide it."""
+    stable = ArmCounts((*(BucketCounts(195_000, 750),) * 68, *(BucketCounts(15_000, 750),) * 60))
+    canary = ArmCounts((BucketCounts(1000, 50),) * 30)
+    assert judge(rules(), state(), stable, canary, SINCE_S).action == HOLD
+
+
 def test_an_arm_sums_its_buckets() -> None:
     counts = ArmCounts((BucketCounts(5, 1), BucketCounts(7), BucketCounts()))
     assert counts.requests == 12

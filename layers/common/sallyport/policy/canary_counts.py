@@ -14,7 +14,8 @@ BUCKETS = 128
 """Groups of callers on each arm."""
 BOUNDS_MS = (100, 250, 500, 1000, 2000, 4000, 8000, 15_000, 30_000, 60_000, 120_000)
 """Of the duration's histogram: the longest of each bin but the last, which holds all that took longer."""
-KEPT_S = 14 * 86_400
+KEPT_S = 45 * 86_400
+"""After the last request of a group: longer than a step may hold, or its callers' outcomes would go during the step."""
 KEY_PREFIX = "canary#"
 _BUCKET_DIGITS = 3
 _NO_HISTOGRAM = (0,) * (len(BOUNDS_MS) + 1)

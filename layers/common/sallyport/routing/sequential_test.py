@@ -12,6 +12,9 @@ that always fails, another a client that never does), so requests aren't indepen
   sequences"); how well, `make bench ARGS=canary` shows.
 - **Clusters**: callers are hashed into buckets, and the variance of a rate is taken from how buckets differ (the ratio
   estimator's; Cochran 1977, "Sampling Techniques", section 6), which needs no model of what callers have in common.
+- **Few who matter**: of callers who send the most one arm may have one that outweighs all others, and the other none.
+  So none weighs more than a tenth of its arm (`MIN_CLUSTERS`, `unlikeness`), and the squares that make the smaller
+  arm's variance are no less than its share of the greater's.
 - **Few clusters, or few failures**: such a variance can come out too small by chance. So it isn't taken for less than a
   binomial one times the design effect (Kish 1965) of both arms together; and since it is an estimate, the statistic is
   Student's t with the degrees of freedom of Welch (1947) and Satterthwaite (1946) over Kish's effective number of
@@ -30,21 +33,27 @@ In simulation, 5 points more take a median of 11 minutes at 5 requests/s, of whi
 0.02, 19 with 0.01; 1 point more at 50 requests/s takes 12, and 10 with either. False alarms get rarer as this grows.
 """
 
+MIN_CLUSTERS = 10
+"""No bucket weighs more than one of so many equal ones: one caller who sends most would else be all that is seen."""
+
+REFERENCE = 0.9
+"""Nine of ten buckets of stable's fail no oftener than what the rest is held against where some is left out."""
+
 MAX_EXPONENT = 700.0
 """The greatest power of e that fits a float."""
 
 
 class Bucket(NamedTuple):
-    """Requests of one cluster, and how many of them were bad."""
+    """Requests of one cluster, and how many of them were bad; no whole numbers where it is scaled down."""
 
-    n: int
-    bad: int
+    n: float
+    bad: float
 
 
 class Arm(NamedTuple):
     """An arm's requests, their rate of bad ones (a share of 1), its variance, and the degrees of freedom of that."""
 
-    n: int
+    n: float
     rate: float
     variance: float
     freedom: float
@@ -57,11 +66,39 @@ class Interval(NamedTuple):
     high: float
 
 
-def estimate_arms(stable: Sequence[Bucket], canary: Sequence[Bucket]) -> tuple[Arm, Arm]:
-    """Give both arms' estimates, stable's first. An arm without requests has the rate 0 and an endless variance."""
-    one, other = _add_up(stable), _add_up(canary)
+def rate_of(buckets: Sequence[Bucket]) -> float:
+    """Give which share of an arm's requests was bad, 0 of none."""
+    return _add_up(buckets).rate
+
+
+def estimate_arms(stable: Sequence[Bucket], canary: Sequence[Bucket], odds: float | None = None) -> tuple[Arm, Arm]:
+    """Give both arms' estimates, stable's first. An arm without requests has the rate 0 and an endless variance.
+
+    `odds`: how many callers are on canary for each on stable, None where that isn't known. No bucket weighs more than
+    one in `MIN_CLUSTERS`, so rates may be others than of all requests alike (`rate_of`).
+    """
+    one, other = _add_up(_even_out(stable)), _add_up(_even_out(canary))
     variance = _request_variance(one, other)
+    if odds and odds <= 1:
+        other = _at_least(other, one.between * odds)
+    elif odds:
+        one = _at_least(one, other.between / odds)
     return _estimate(one, variance), _estimate(other, variance)
+
+
+def unlikeness(stable: Sequence[Bucket], canary: Sequence[Bucket]) -> float:
+    """Give how much more of the canary's requests may be bad for no other reason than whose weight was scaled down.
+
+    Callers of little may fail oftener than those of much, and stable's buckets hold some of each. So where a share of
+    canary's weight is left out, as much of it is compared with the worst of stable's buckets, not with their mean.
+    """
+    requests = sum([n for n, _ in canary])
+    if not (requests and stable):
+        return 0.0
+    left_out = 1 - sum([n for n, _ in _even_out(canary)]) / requests
+    rates = sorted([bad / n for n, bad in stable if n])
+    reference = rates[min(int(len(rates) * REFERENCE), len(rates) - 1)] if rates else 0.0
+    return max(left_out * (reference - rate_of(stable)), 0.0)
 
 
 def e_value(stable: Arm, canary: Arm, allowed: float = 0.0) -> float:
@@ -104,20 +141,39 @@ def estimated_subjects(non_empty: int, total: int) -> int:
     return round(total * math.log(total / empty))
 
 
+def _even_out(buckets: Sequence[Bucket]) -> Sequence[Bucket]:
+    """Scale greater buckets down, so that none is over a tenth of what that leaves; of ten or fewer all to one size."""
+    sizes = sorted([n for n, _ in buckets if n], reverse=True)
+    rest = sum(sizes)
+    limit = math.inf
+    for place, size in enumerate(sizes[: MIN_CLUSTERS - 1]):
+        if size * (MIN_CLUSTERS - place) <= rest:
+            break
+        rest -= size
+        limit = rest / (MIN_CLUSTERS - place - 1)
+    limit = max(limit, sizes[-1]) if sizes else limit
+    return [Bucket(limit, bad / n * limit) if n > limit else Bucket(n, bad) for n, bad in buckets]
+
+
 class _Sums(NamedTuple):
     """Of an arm's buckets. `between`: the squares of what is bad in each beyond its share.
 
     `clusters`: how many buckets of one size would tell as much (Kish 1965), fewer where few callers send the most.
     """
 
-    n: int
-    bad: int
+    n: float
+    bad: float
     between: float
     clusters: float
 
     @property
     def rate(self) -> float:
         return self.bad / self.n if self.n else 0.0
+
+
+def _at_least(sums: _Sums, between: float) -> _Sums:
+    """Let the smaller arm's callers differ no less than the greater's: the few who matter may all be on that one."""
+    return sums._replace(between=max(sums.between, between))
 
 
 def _add_up(buckets: Sequence[Bucket]) -> _Sums:

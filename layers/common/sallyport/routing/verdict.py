@@ -17,6 +17,8 @@ from sallyport.routing.sequential_test import (
     e_value,
     estimate_arms,
     estimated_subjects,
+    rate_of,
+    unlikeness,
 )
 
 HOLD, ADVANCE, ROLL_BACK, PROMOTE = "hold", "advance", "roll_back", "promote"
@@ -64,7 +66,8 @@ class Measure(NamedTuple):
 
     `low` and `high` bound canary's rate less stable's, at any time at once (a confidence sequence); `stable_interval`
     and `canary_interval` the rates themselves. The canary is worse where `e_value` has come to `threshold`, which is
-    where `low` has come over `allowed`, the increase that is let pass.
+    where `low` has come over `allowed`, the increase that is let pass. `looks_worse`: by the rates of all requests, and
+    by those in which nobody weighs too much.
     """
 
     name: str
@@ -72,6 +75,7 @@ class Measure(NamedTuple):
     canary_rate: float
     low: float
     high: float
+    looks_worse: bool
     e_value: float
     threshold: float
     allowed: float
@@ -81,16 +85,12 @@ class Measure(NamedTuple):
     @property
     def is_worse(self) -> bool:
         """Whether the canary is taken out for it, once there is enough data."""
-        return self._looks_worse and self.e_value >= self.threshold
+        return self.looks_worse and self.e_value >= self.threshold
 
     @property
     def may_be_worse(self) -> bool:
         """Whether what was counted speaks for it, if not enough; of an equal canary it soon speaks against it."""
-        return self._looks_worse and self.e_value > 1
-
-    @property
-    def _looks_worse(self) -> bool:
-        return self.canary_rate - self.stable_rate > self.allowed
+        return self.looks_worse and self.e_value > 1
 
 
 class Verdict(NamedTuple):
@@ -108,19 +108,20 @@ def judge(rules: CanaryRules, state: CanaryState, stable: ArmCounts, canary: Arm
     was set by hand holds, too, unless the canary is worse.
     """
     guard = rules.guard or GuardRules()
-    measures = compare(guard, stable, canary)
+    measures = compare(guard, stable, canary, _odds(rules, state, now_s))
     action, reason = _decide(rules, state, stable, canary, measures, now_s)
     return Verdict(action, reason, measures)
 
 
-def compare(guard: GuardRules, stable: ArmCounts, canary: ArmCounts) -> tuple[Measure, ...]:
+def compare(guard: GuardRules, stable: ArmCounts, canary: ArmCounts, odds: float | None = None) -> tuple[Measure, ...]:
     """Give how the arms compare in each measure that the guard's rules name: errors always.
 
-    The guard's chance of a false alarm is shared among them (Bonferroni).
+    `odds`: how many callers are on canary for each on stable, if that is known. The guard's chance of a false alarm is
+    shared among the measures (Bonferroni).
     """
     looked_at = _looked_at(guard)
     return tuple(
-        _measure(name, _buckets(stable, count), _buckets(canary, count), allowed, guard.alpha / len(looked_at))
+        _measure(name, (_buckets(stable, count), _buckets(canary, count)), odds, allowed, guard.alpha / len(looked_at))
         for name, count, allowed in looked_at
     )
 
@@ -141,21 +142,36 @@ def _buckets(arm: ArmCounts, count: Callable[[BucketCounts], int]) -> list[Bucke
     return [Bucket(bucket.requests, min(count(bucket), bucket.requests)) for bucket in arm.buckets if bucket.requests]
 
 
-def _measure(name: str, stable: Sequence[Bucket], canary: Sequence[Bucket], allowed: float, alpha: float) -> Measure:
-    one, other = estimate_arms(stable, canary)
+def _odds(rules: CanaryRules, state: CanaryState, now_s: int) -> float | None:
+    weight = effective_weight(rules, state, now_s)
+    return weight / (FULL_WEIGHT - weight) if 0 < weight < FULL_WEIGHT else None
+
+
+def _measure(
+    name: str, arms: tuple[Sequence[Bucket], Sequence[Bucket]], odds: float | None, allowed: float, alpha: float
+) -> Measure:
+    """Compare by the estimates, in which no group weighs too much; intervals hold the rates of all requests, too."""
+    stable, canary = arms
+    one, other = estimate_arms(stable, canary, odds)
+    stable_rate, canary_rate, unlike = rate_of(stable), rate_of(canary), unlikeness(stable, canary)
     low, high = confidence_interval(one, other, alpha)
     return Measure(
         name=name,
-        stable_rate=one.rate,
-        canary_rate=other.rate,
-        low=low,
-        high=high,
-        e_value=e_value(one, other, allowed),
+        stable_rate=stable_rate,
+        canary_rate=canary_rate,
+        low=min(low - unlike, canary_rate - stable_rate),
+        high=max(high, canary_rate - stable_rate),
+        looks_worse=min(other.rate - one.rate - unlike, canary_rate - stable_rate) > allowed,
+        e_value=e_value(one, other, allowed + unlike),
         threshold=1 / alpha,
         allowed=allowed,
-        stable_interval=confidence_interval_of_arm(one, alpha),
-        canary_interval=confidence_interval_of_arm(other, alpha),
+        stable_interval=_holding(confidence_interval_of_arm(one, alpha), stable_rate),
+        canary_interval=_holding(confidence_interval_of_arm(other, alpha), canary_rate),
     )
+
+
+def _holding(interval: Interval, rate: float) -> Interval:
+    return Interval(min(interval.low, rate), max(interval.high, rate))
 
 
 def _decide(
