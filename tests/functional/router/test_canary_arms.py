@@ -8,6 +8,7 @@ import pytest
 from sallyport.gateway.operations import CHAT_COMPLETIONS, COUNT_TOKENS, MESSAGES, RESPONSES, Operation
 from sallyport.identity.principal import Principal
 from sallyport.policy.limit_texts import parse_limit
+from sallyport.routing.breaker import FAILURES_TO_OPEN
 from tests.functional.router.canary_stage import (
     ANTHROPIC,
     AWAY,
@@ -107,7 +108,13 @@ def test_parameters_that_make_no_request_of_the_route_are_not_set(
 
 @pytest.mark.parametrize(
     ("operation", "old", "name"),
-    [(RESPONSES, US, "reasoning_effort"), (MESSAGES, ANTHROPIC, "stop"), (CHAT_COMPLETIONS, US, "max_output_tokens")],
+    [
+        (RESPONSES, US, "reasoning_effort"),
+        (RESPONSES, US, "max_tokens"),
+        (MESSAGES, ANTHROPIC, "stop"),
+        (CHAT_COMPLETIONS, US, "max_output_tokens"),
+        (CHAT_COMPLETIONS, US, "system"),
+    ],
 )
 def test_parameters_of_another_api_are_not_set(
     canary_stage: CanaryStage, capsys: pytest.CaptureFixture[str], operation: Operation, old: str, name: str
@@ -319,3 +326,14 @@ def test_a_request_with_other_parameters_leaves_a_canary_that_refuses_the_gatewa
         assert (answered.code, canary_stage.reached[0]) == ("upstream_credentials_rejected", 0)
     if limit:
         assert counters(canary_stage.store, KEY).get(TOKENS, 0) == (10 if served else 0)
+
+
+def test_a_request_that_both_arms_fail_is_charged_no_tokens(canary_stage: CanaryStage) -> None:
+    canary_stage.canary.wanted_key, canary_stage.stable.status = "another", 500
+    env: dict[str, Any] = {"SALLYPORT_TOKENS_PER_MINUTE": "100000", "SALLYPORT_UPSTREAM_RETRIES": "0"}
+    gateway = canary_stage.gateway(new=f"{US}, secret: canary", **env)
+    codes = [gateway.post(CHAT).code for _ in range(FAILURES_TO_OPEN + 1)]
+    assert (codes[0], codes[-1]) == ("upstream_error", "no_target_available")
+    assert canary_stage.reached == (FAILURES_TO_OPEN, FAILURES_TO_OPEN + 1)
+    assert counters(canary_stage.store, KEY).get(TOKENS, 0) == 0
+    assert outcomes(canary_stage.counts()) == {"canary": (FAILURES_TO_OPEN + 1,) * 2}

@@ -20,12 +20,14 @@ _ROUTES_OF: Mapping[str, frozenset[str]] = {
     **dict.fromkeys(
         (
             *("frequency_penalty", "functions", "logit_bias", "logprobs", "max_completion_tokens", "modalities"),
-            *("presence_penalty", "reasoning_effort", "response_format", "seed", "stop"),
+            *("prediction", "presence_penalty", "reasoning_effort", "response_format", "seed", "stop", "verbosity"),
         ),
         frozenset({CHAT_COMPLETIONS}),
     ),
-    **dict.fromkeys(("instructions", "max_output_tokens", "max_tool_calls", "truncation"), frozenset({RESPONSES})),
-    "stop_sequences": frozenset({MESSAGES}),
+    **dict.fromkeys(
+        ("include", "instructions", "max_output_tokens", "max_tool_calls", "text", "truncation"), frozenset({RESPONSES})
+    ),
+    **dict.fromkeys(("output_config", "stop_sequences", "system"), frozenset({MESSAGES, COUNT_TOKENS})),
     "max_tokens": frozenset({CHAT_COMPLETIONS, MESSAGES}),
 }
 """Fields that only some of the APIs have; the others answer them with a 400, which no guard takes for a failure."""
@@ -49,8 +51,8 @@ class Arm(NamedTuple):
 class Asker(NamedTuple):
     """By which rules and for whom an arm is judged, and for which operation.
 
-    `serves`: whether an upstream has it. `kept_by`: the id of the target that keeps the response which is
-    gone on from, None where none is. `is_kept`: the client wants the answer to be kept, if an upstream may.
+    `serves`: whether an upstream has it. `kept_by`: the id of the target that keeps the response which is gone on from,
+    None where none is. `is_kept`: the client wants the answer to be kept, if an upstream may.
     """
 
     rules: RouterRules
