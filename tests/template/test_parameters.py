@@ -110,6 +110,7 @@ VALUES: Mapping[str, tuple[list[str], list[str]]] = {
         ["", "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"],
         ["alias/sallyport", "arn:aws:kms:eu-west-1:123456789012:alias/a", "arn:aws:kms:*:123456789012:key/a", "*"],
     ),
+    "CanaryWeight": (["0", "5", "0.25", "99.99", "100"], ["", "0.125", "100.01", "101", "1e1", ".5", "-1", "5%"]),
     "CanaryModel": (["", "gpt-next", "eu.anthropic.claude-v1:0", "a/b@c"], ["gpt next", "a,b", "-a", '"']),
     "CanaryUpstreamBaseUrl": (
         ["", "https://eu.api.openai.com/v1", "http://127.0.0.1:9000/v1"],
@@ -129,6 +130,7 @@ VALUES: Mapping[str, tuple[list[str], list[str]]] = {
     "StageName": (["prod", "v2", "test_1"], ["", "a/b", "a-b"]),
     "AlarmTopicArn": (["", "arn:aws:sns:eu-west-1:123456789012:alarms"], ["alarms", "arn:aws:sqs:eu-west-1:1:q"]),
 }
+CANARYS_SECRET = {"CanaryUpstreamBaseUrl": "https://next.example.com", "CanaryUpstreamSecret": "next"}
 PROVIDER_FUNCTIONS = [
     *("ChatCompletionsFunction", "CountTokensFunction", "EmbeddingsFunction", "MessagesFunction", "ResponsesFunction"),
 ]
@@ -330,6 +332,11 @@ def test_the_guard_hears_of_its_topic_and_the_stack() -> None:
     assert (settings.config_table, settings.counters_table) == ("ConfigTable", "CountersTable")
 
 
+@pytest.mark.parametrize("provider", ["", "openai", "anthropic"])
+def test_a_canarys_secret_goes_with_a_provider_that_takes_one(provider: str) -> None:
+    assert _environments({**CANARYS_SECRET, "CanaryUpstreamProvider": provider})
+
+
 def test_anthropic_has_its_own_url() -> None:
     given = {"UpstreamProvider": "anthropic", "UpstreamBaseUrl": "https://api.anthropic.com"}
     upstream = read_router_settings(_environments(given)["MessagesFunction"]).upstream
@@ -365,6 +372,8 @@ def test_an_issuer_without_a_jwks_url_is_asked_where_its_keys_are() -> None:
         ({"CanaryUpstreamRegion": "eu-west-1"}, "need CanaryUpstreamBaseUrl"),
         ({"CanaryUpstreamSecret": "openai"}, "need CanaryUpstreamBaseUrl"),
         ({"CanaryUpstreamProvider": "bedrock", "CanaryModel": "m"}, "need CanaryUpstreamBaseUrl"),
+        ({**CANARYS_SECRET, "CanaryUpstreamProvider": "bedrock"}, "Bedrock has no CanaryUpstreamSecret"),
+        ({**CANARYS_SECRET, "UpstreamProvider": "bedrock"}, "Bedrock has no CanaryUpstreamSecret"),
         ({"VpcSubnetIds": "subnet-12345678"}, "need VpcSecurityGroupIds"),
         ({"VpcSecurityGroupIds": "sg-12345678"}, "need VpcSubnetIds"),
     ],

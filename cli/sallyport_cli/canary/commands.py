@@ -11,11 +11,17 @@ from typing import Any
 
 import click
 
-from sallyport.policy.canary_rules import CanaryRules, CanaryStates
+from sallyport.policy.canary_rules import PARAMETER_CANARY, CanaryRules, CanaryStates
 from sallyport_cli.caller import caller_name
 from sallyport_cli.canary.changes import Order
 from sallyport_cli.canary.counts_table import read_counts
-from sallyport_cli.canary.in_force import canaries_in_force, canary_named, parameter_option
+from sallyport_cli.canary.in_force import (
+    PARAMETERS_UNSEEN,
+    are_parameters_known,
+    canaries_in_force,
+    canary_named,
+    parameter_option,
+)
 from sallyport_cli.canary.json_output import done_as_json, entry_as_json, position_as_json, standing_as_json
 from sallyport_cli.canary.options import change_options, json_option, step_option, weight_option
 from sallyport_cli.canary.ordering import carry_out, stack_of
@@ -54,7 +60,7 @@ def list_canaries(*, parameters: Parameters, as_json: bool, target: Target) -> N
         print_list(positions)
     else:
         _tell_none(target, parameters)
-    _tell_others(canaries, states)
+    _tell_others(canaries, states, parameters_known=are_parameters_known(target, parameters))
 
 
 @canary.command()
@@ -67,7 +73,7 @@ def status(*, name: str | None, counters: str | None, parameters: Parameters, as
     """Show how a canary does beside the stable arm, and what its guard makes of it; without NAME all of them."""
     canaries, states = _read(target, parameters)
     if name is not None:
-        canaries = (canary_named(canaries, name),)
+        canaries = (canary_named(canaries, name, parameters_known=are_parameters_known(target, parameters)),)
     standings = _standings(target, counters, _positions(canaries, states))
     if as_json:
         found = [standing_as_json(standing) for standing in standings]
@@ -97,7 +103,7 @@ def history(*, name: str, limit: int, as_json: bool, target: Target) -> None:
         return
     print_history(entries)
     if not entries:
-        click.echo("no canary was ever changed", err=True)
+        click.echo(f"{name or 'no canary'} was {'never' if name else 'ever'} changed", err=True)
 
 
 @canary.command()
@@ -168,7 +174,8 @@ def _change(
     weight: int | None = None,
     step: int | None = None,
 ) -> None:
-    rules = canary_named(canaries_in_force(target, parameters), name)
+    canaries = canaries_in_force(target, parameters)
+    rules = canary_named(canaries, name, parameters_known=are_parameters_known(target, parameters))
     order = Order(action, caller_name(target), note, weight, step)
     with canary_table(target) as table:
         done = carry_out(order, rules, table, stack_of(target))
@@ -206,14 +213,17 @@ def _check_at_most_one(weight: int | None, step: int | None) -> None:
         raise click.UsageError("--weight and --step: give one of them")
 
 
-def _tell_others(canaries: Sequence[CanaryRules], states: CanaryStates) -> None:
-    """Name what has a state and isn't in force: a rollback stands by name, also when the canary comes back."""
-    names = sorted(set(states.states) - {rules.name for rules in canaries})
-    for name in names:
+def _tell_others(canaries: Sequence[CanaryRules], states: CanaryStates, *, parameters_known: bool) -> None:
+    """Name what has a state and isn't in force: a rollback stands by name, also when the canary comes back.
+
+    Whether that of stack parameters is in force isn't known where they aren't.
+    """
+    known = {rules.name for rules in canaries} | (set() if parameters_known else {PARAMETER_CANARY})
+    for name in sorted(set(states.states) - known):
         click.echo(f"not in force any more: {name}, {states.states[name].phase.replace('_', ' ')}", err=True)
 
 
 def _tell_none(target: Target, parameters: Parameters) -> None:
     click.echo("no canary is in force", err=True)
-    if target.stack is None and not parameters:
-        click.echo("stack parameters weren't looked at; they may make a canary: give --stack, or --parameter", err=True)
+    if not are_parameters_known(target, parameters):
+        click.echo(PARAMETERS_UNSEEN, err=True)

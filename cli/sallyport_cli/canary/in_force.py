@@ -9,7 +9,7 @@ from typing import Final
 import click
 
 from sallyport.policy.canary_parameters import with_canary
-from sallyport.policy.canary_rules import CanaryRules
+from sallyport.policy.canary_rules import PARAMETER_CANARY, CanaryRules
 from sallyport.policy.effective import CompiledPolicyError
 from sallyport.policy.limit_rules import RouterRules
 from sallyport.policy.router_rules import merge_router
@@ -34,6 +34,7 @@ _VARIABLES: Final[Mapping[str, str]] = {
     "UpstreamRegion": "SALLYPORT_UPSTREAM_REGION",
 }
 _NAMES: Final = tuple(dict.fromkeys((*_PLACE, *_VARIABLES)))
+PARAMETERS_UNSEEN: Final = "stack parameters weren't looked at; they may make a canary: give --stack, or --parameter"
 _DEFAULTS: Final[Parameters] = {"UpstreamProvider": "openai", "UpstreamRegion": "us-east-1"}
 """The template's, where a canary's upstream takes after the stack's own."""
 
@@ -46,8 +47,15 @@ def rules_of(parameters: Parameters) -> RouterRules:
     try:
         settings = read_canary(Variables(environment))
     except ConfigurationError as error:
-        raise ValueError(str(error)) from None
+        raise ValueError(_by_parameters(str(error))) from None
     return with_canary(router, settings, router.upstreams[DEFAULT_UPSTREAM])
+
+
+def _by_parameters(message: str) -> str:
+    """Name variables as their parameters are called: nobody here has set a variable."""
+    for name, variable in _VARIABLES.items():
+        message = message.replace(variable, name)
+    return message
 
 
 def check_parameters(parameters: Parameters) -> Parameters:
@@ -87,10 +95,16 @@ def canaries_in_force(target: Target, given: Parameters) -> tuple[CanaryRules, .
         raise click.ClickException(f"policy version {version}: {error}") from None
 
 
-def canary_named(canaries: tuple[CanaryRules, ...], name: str) -> CanaryRules:
+def canary_named(canaries: tuple[CanaryRules, ...], name: str, *, parameters_known: bool) -> CanaryRules:
     """Give the canary of a name. Raises click's exception where there is none."""
     found = next((rules for rules in canaries if rules.name == name), None)
     if found is None:
         known = ", ".join(rules.name for rules in canaries) or "none"
-        raise click.ClickException(f"no canary {name} in force; there are: {known}")
+        hint = f"; {PARAMETERS_UNSEEN}" if name == PARAMETER_CANARY and not parameters_known else ""
+        raise click.ClickException(f"no canary {name} in force; there are: {known}{hint}")
     return found
+
+
+def are_parameters_known(target: Target, given: Parameters) -> bool:
+    """Tell whether the canary of stack parameters would be seen: somebody has said them, or where they are."""
+    return target.stack is not None or bool(given)

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from sallyport.policy.canary_counts import BOUNDS_MS, Outcomes
-from sallyport.policy.canary_rules import CANARY, STABLE
+from sallyport.policy.canary_rules import CANARY, STABLE, GuardRules
 from sallyport.routing.verdict import Measure
 from sallyport_cli.canary.ordering import Done
 from sallyport_cli.canary.percentiles import SHOWN, percentile_ms
@@ -35,7 +35,7 @@ def position_as_json(position: Position) -> dict[str, Any]:
         "target": None if rules.target is None else rules.target.id,
         "parameters": dict(rules.parameters),
         "sticky_by": rules.sticky_by,
-        "guard": None if rules.guard is None else rules.guard._asdict(),
+        "guard": None if rules.guard is None else _guard(rules.guard),
     }
 
 
@@ -73,6 +73,12 @@ def entry_as_json(entry: Entry) -> dict[str, Any]:
         "before": state_as_json(entry.before),
         "after": state_as_json(entry.after),
     }
+
+
+def _guard(rules: GuardRules) -> dict[str, Any]:
+    """Give the rules by their names in the policy document."""
+    fields = rules._asdict()
+    return {"false_alarm": fields.pop("alpha"), **fields}
 
 
 def _arm(standing: Standing, arm: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def read_weight(text: str) -> int:
     match = _PERCENT.fullmatch(text.strip())
     weight = None if match is None else int(match[1]) * 100 + int((match[2] or "").ljust(2, "0"))
     if weight is None or weight > _MOST * 100:
-        raise ValueError(f"{text!r} isn't a percentage from 0 to 100, such as 5 or 0.25")
+        raise ValueError(f"{text!r} isn't a percentage from 0 to 100 with two decimals at most, such as 5 or 0.25")
     return weight
 
 

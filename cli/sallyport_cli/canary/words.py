@@ -96,11 +96,18 @@ def phase_text(state: CanaryState) -> str:
 
 
 def state_as_json(state: CanaryState | None) -> dict[str, Any] | None:
-    """Give a state's fields, the step counted from 1, the weight in percent."""
+    """Give a state: the step counted from 1, the weight in percent, null unless it was set by hand."""
     if state is None:
         return None
-    weight = None if state.weight is None else state.weight / 100
-    return {**state._asdict(), "step": state.step + 1, "weight": weight}
+    return {
+        "phase": state.phase,
+        "step": state.step + 1,
+        "weight": None if state.weight is None else state.weight / 100,
+        "since": state.since_s or None,
+        "by": state.by,
+        "reason": state.reason,
+        "run": state.run,
+    }
 
 
 def _lists(rules: CanaryRules) -> tuple[tuple[str, tuple[str, ...]], ...]:

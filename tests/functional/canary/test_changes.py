@@ -72,6 +72,8 @@ def test_the_history_says_who_changed_what_and_why(canary: Callable[..., str], r
     [entry] = json.loads(canary("history", "next", "--json"))
     assert (entry["version"], entry["what"], entry["canary"], entry["by"]) == (1, "set", "next", OPERATOR)
     assert (entry["before"], entry["after"]["weight"]) == (None, 5.0)
+    assert set(entry["after"]) == {"phase", "step", "weight", "since", "by", "reason", "run"}
+    assert run("canary", "history", "prev").stderr == "prev was never changed\n"
     assert len(canary("history", "--limit", "1").splitlines()) == 1
 
 
@@ -94,10 +96,12 @@ def test_a_rollback_stays_until_it_is_resumed(canary: Callable[..., str], run: R
         (("set", "next"), "give --weight or --step"),
         (("set", "next", "--weight", "5", "--step", "2"), "give one of them"),
         (("set", "next", "--weight", "100.5"), "isn't a percentage"),
+        (("set", "next", "--weight", "5.125"), "two decimals at most"),
         (("set", "next", "--step", "0"), "0 is not in the range"),
         (("start",), "Missing argument 'NAME'"),
         (("abort", "next", "--note", "two\nlines"), "in one line"),
         (("abort", "next", "--parameter", "Models=x"), "Models is none of"),
+        (("abort", "next", "--parameter", "CanaryWeight=5"), "CanaryWeight: a canary needs CanaryModel"),
     ],
 )
 def test_a_command_refuses_what_it_can_t_mean(run: Run, arguments: tuple[str, ...], message: str) -> None:
@@ -112,7 +116,8 @@ def test_a_canary_that_isn_t_in_force_is_told(run: Run) -> None:
 
 def test_stack_parameters_make_a_canary_of_their_own(bare: Run) -> None:
     parameters = ("--parameter", "CanaryWeight=5", "--parameter", "CanaryModel=gpt-next")
-    assert bare("canary", "abort", "parameters").exit_code == 1
+    refused = bare("canary", "abort", "parameters")
+    assert (refused.exit_code, "give --stack, or --parameter" in refused.stderr) == (1, True)
     result = bare("canary", "abort", "parameters", *parameters)
     assert result.stdout.startswith("parameters: stopped at 0 %, step 1 of 1 (was running at 5 %, step 1 of 1)"), (
         result.stderr

@@ -30,6 +30,14 @@ def test_what_is_not_in_force_any_more_is_told(run: Run, canary: Callable[..., s
     assert "not in force any more: later, running" in run("canary", "list").stderr
 
 
+def test_nothing_is_said_of_stack_parameters_that_were_not_looked_at(bare: Run) -> None:
+    parameters = ("--parameter", "CanaryWeight=5", "--parameter", "CanaryModel=gpt-next")
+    assert bare("canary", "pause", "parameters", *parameters).exit_code == 0
+    assert "not in force" not in bare("canary", "list").stderr
+    gone = bare("canary", "list", "--parameter", "CanaryWeight=0")
+    assert gone.stderr.endswith("not in force any more: parameters, paused\n")
+
+
 def test_without_canaries_nothing_is_listed(bare: Run) -> None:
     assert bare("canary", "status").stderr.startswith("no canary is in force\nstack parameters weren't looked at")
     listed = bare("canary", "list")
@@ -108,6 +116,7 @@ def test_all_of_a_status_is_json(status: Callable[[str], Any], canary: Callable[
     assert arm["percentiles_ms"] == {"p50": 175.0, "p95": 242.5, "p99": 248.5}
     assert found["arms"]["canary"]["percentiles_ms"] == {"p50": None, "p95": None, "p99": None}
     assert [row["name"] for row in json.loads(canary("status", "--json"))] == ["next", "later"]
+    assert (found["guard"]["false_alarm"], found["guard"]["max_error_increase"]) == (0.01, 0.02)
 
 
 def test_stored_texts_can_t_steer_the_terminal(canary: Callable[..., str], traffic: Traffic) -> None:
