@@ -31,7 +31,7 @@ from sallyport_cli.limits.durations import span_text
 from sallyport_cli.printable import printable
 
 _HEADINGS: Final = (
-    "", "REQUESTS", "SUBJECTS", "FAILED", "P50", "P95", "P99", "FIRST BYTE", "INPUT TOKENS", "OUTPUT TOKENS",
+    "", "REQUESTS", "SUBJECTS", "FAILED", "REFUSED", "P50", "P95", "P99", "FIRST BYTE", "INPUT TOKENS", "OUTPUT TOKENS",
 )  # fmt: skip
 _COLOURS: Final = {ROLL_BACK: "red", HOLD: "yellow"}
 
@@ -82,6 +82,7 @@ def _arm_row(standing: Standing, arm: str) -> Sequence[str]:
         f"{total.requests:,}",
         f"~{standing.arms[arm].subjects:,}",
         f"{total.failed:,}",
+        f"{total.refused:,}",
         *(duration_text(percentile_ms(total.histogram, BOUNDS_MS, share)) for share in SHOWN),
         duration_text(first_byte_ms),
         f"{total.input_tokens:,}",

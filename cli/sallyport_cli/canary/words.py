@@ -80,7 +80,7 @@ def guard_text(guard: GuardRules | None) -> str:
     """Give when the guard takes a canary out."""
     if guard is None:
         return "off"
-    parts = [f"errors up to {points_text(guard.max_error_increase)} points"]
+    parts = [f"errors and refusals up to {points_text(guard.max_error_increase)} points"]
     if guard.slow_ms is not None:
         parts.append(f"over {duration_text(guard.slow_ms)} up to {points_text(guard.max_slow_increase)} points")
     if guard.slow_first_token_ms is not None:

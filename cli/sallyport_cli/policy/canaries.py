@@ -76,7 +76,8 @@ class Guard(Section):
         description="The chance, of one step, that a canary as good as the stable arm is rolled back.",
     )  # fmt: skip
     max_error_increase: kinds.Share = Field(
-        default=_USUAL.max_error_increase, description="So much more of the requests may fail; 0.02 is 2 of 100."
+        default=_USUAL.max_error_increase,
+        description="So much more may fail, and be refused by the upstream; 0.02 is 2 of 100.",
     )
     min_requests: int = Field(
         default=_USUAL.min_requests, ge=1, le=MAX_MIN_REQUESTS, description="On both arms, before anything is decided."

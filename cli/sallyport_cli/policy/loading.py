@@ -51,6 +51,7 @@ def check_loadable(compiled: str) -> None:
         rules = merge(_NO_PARAMETERS, json.loads(compiled), 1)
         merge_router(_NO_LIMITS, json.loads(compiled), 1)
         sources = SourceReader(NetworkSet.unpack(rules.access.trusted_proxies), None)
-        Door(rules, sources, api_keys=None, tokens=TokenVerifier(rules.issuers, lambda _: _NoKeys(), rules.zones))
+        tokens = TokenVerifier(rules.issuers, lambda _: _NoKeys(), rules.zones, rules.claims_told)
+        Door(rules, sources, api_keys=None, tokens=tokens)
     except Exception as error:
         raise ValueError(f"a function can't read it: {str(error) or type(error).__name__}") from error

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from sallyport.gateway.canarying import MODEL_NOT_ALLOWED
 from sallyport.policy.canary_rules import CanaryMatch, CanaryRules
 from sallyport.policy.limit_rules import RouterRules
 from sallyport.policy.upstream_rules import Target, UpstreamRules
@@ -17,7 +18,6 @@ from sallyport.routing.residency import ELIGIBLE, Caller, consider, placed
 OTHER_TENANTS: Final = "other_tenants"
 OTHER_REGIONS: Final = "other_regions"
 DECIDED_BEFORE: Final = "decided_before"
-MODEL_NOT_ALLOWED: Final = "model_not_allowed"
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,9 @@ def _verdict(canary: CanaryRules, asking: Asking, rules: RouterRules) -> str:
 
 
 def _may_use(model: str, asking: Asking, rules: RouterRules) -> bool:
-    """Say whether the tenant may use a canary's model, where that is also one that callers ask for by its name."""
-    is_offered = model != "" and rules.models is not None and model in rules.models
+    """Say whether the tenant may use a canary's model, where that is also one that callers ask for by its name.
+
+    Where the policy names no models, every one is.
+    """
+    is_offered = model != "" and (rules.models is None or model in rules.models)
     return asking.models is None or not is_offered or model in asking.models

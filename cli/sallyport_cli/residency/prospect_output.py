@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from sallyport.gateway.canarying import MODEL_NOT_ALLOWED
 from sallyport.policy.limit_rules import RouterRules
 from sallyport.policy.upstream_rules import Target, UpstreamRules
 from sallyport.routing.residency import (
@@ -20,7 +21,6 @@ from sallyport.routing.residency import (
 from sallyport_cli.printable import printable
 from sallyport_cli.residency.canary_prospects import (
     DECIDED_BEFORE,
-    MODEL_NOT_ALLOWED,
     OTHER_REGIONS,
     OTHER_TENANTS,
     CanaryProspect,

@@ -59,15 +59,18 @@ def test_a_worse_canary_is_drawn_with_its_evidence(
         "  for     model gpt-4o, sticky by subject",
         "  to      eu/gpt-next",
         "  steps   1 % 10m > [10 % 1h] > 100 %",
-        "  guard   errors up to +2.00 points; false alarms 1 %; from 200 requests and 20 subjects on each arm",
+        "  guard   errors and refusals up to +2.00 points; false alarms 1 %; "
+        "from 200 requests and 20 subjects on each arm",
     ]
     table = [line.split() for line in lines if line.startswith(("  stable ", "  canary "))]
-    assert " ".join(table[0]) == "stable 800 ~48 0 175 ms 242 ms 248 ms 50 ms 4,000 1,200"
+    assert " ".join(table[0]) == "stable 800 ~48 0 0 175 ms 242 ms 248 ms 50 ms 4,000 1,200"
     assert table[1][:4] == ["canary", "800", "~48", "160"]
     assert [row[2:4] for row in table[2:4]] == [["0.00", "%"], ["20.00", "%"]]
-    assert "  errors, drawn from 0 % to 50 %; intervals of 99 %" in lines
-    assert lines[-3].startswith("  difference: +20.00 points  (+")
-    assert lines[-3].endswith("); up to +2.00 is let pass")
+    assert "  errors, drawn from 0 % to 50 %; intervals of 99.5 %" in lines
+    errors, refusals = (line for line in lines if line.startswith("  difference: "))
+    assert errors.startswith("  difference: +20.00 points  (+")
+    assert errors.endswith("); up to +2.00 is let pass")
+    assert refusals.startswith("  difference: +0.00 points  (-")
     assert lines[-2] == ""
     assert lines[-1].startswith("  verdict: roll back: errors: 20.00 % of the canary's requests, 0.00 % of stable's; ")
 

@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import pytest
 
-from sallyport.policy.canary_rules import CanaryMatch, CanaryRules, CanaryStep
 from sallyport.policy.limit_rules import ModelRules, RouterRules
 from sallyport.policy.rules import AccessRules, DoorRules, TenantRules
 from sallyport.policy.upstream_rules import Target, UpstreamRules
@@ -89,66 +88,6 @@ def test_parameters_make_the_rules_that_the_functions_make_of_them() -> None:
     assert rules_of({"AllowedRegions": US}).router.allowed_regions == {US}
 
 
-def canary(name: str = "next", target: Target | None = TARGETS[1], **changes: Any) -> CanaryRules:
-    return CanaryRules(name, ("m",), (), (), target, {}, (CanaryStep(500),))._replace(**changes)
-
-
-def verdicts(*canaries: CanaryRules, tenant: TenantRules | None = None, **options: Any) -> dict[str, str]:
-    found = explained(tenant or TenantRules(residency=(EU,)), rules(canaries=canaries), **options)
-    return {one.canary.name: one.verdict for one in found.canaries}
-
-
-@pytest.mark.parametrize(
-    ("changes", "tenant", "verdict"),
-    [
-        ({}, TenantRules(), "eligible"),
-        ({"target": None, "parameters": {"temperature": 0}}, TenantRules(), "eligible"),
-        ({"target": TARGETS[0]}, TenantRules(), "outside_residency"),
-        (
-            {"target": Target("openai-eu", "g", (EU, "eu-west-1"))},
-            TenantRules(residency=(EU, "eu-west-1")),
-            "outside_allowed_regions",
-        ),
-        ({"target": Target("openai-eu", "g", ())}, TenantRules(), "outside_residency"),
-        ({"target": Target("openai-eu", "g", (EU, "global"))}, TenantRules(), "global_not_permitted"),
-        ({"target": Target("gone", "g", (EU,))}, TenantRules(), "unknown_upstream"),
-        ({"target": Target("claude", "c", (US,))}, TenantRules(residency=(EU, US)), "operation_unsupported"),
-        ({"target": Target("openai-eu", "other", (EU,))}, TenantRules(models=("m",)), "model_not_allowed"),
-        ({"target": Target("openai-eu", "unlisted", (EU,))}, TenantRules(models=("m",)), "eligible"),
-        ({"target": Target("openai-eu", "other", (EU,))}, TenantRules(models=("m", "other")), "eligible"),
-        ({"match": CanaryMatch(tenants=("globex",))}, TenantRules(), "other_tenants"),
-        ({"match": CanaryMatch(tenants=("globex", "acme"))}, TenantRules(), "eligible"),
-        ({"match": CanaryMatch(regions=(US,))}, TenantRules(), "other_regions"),
-        ({"models": (), "routes": ("responses",)}, TenantRules(), "eligible"),
-        ({"models": (), "routes": ("chat_completions",)}, TenantRules(), None),
-        ({"models": ("other",)}, TenantRules(), None),
-        ({"models": (), "apps": ("m",)}, TenantRules(), None),
-    ],
-)  # fmt: skip
-def test_a_canary_s_target_is_judged_as_any_other_target(
-    changes: dict[str, Any], tenant: TenantRules, verdict: str | None
-) -> None:
-    models = {"m": ModelRules(targets=TARGETS), "other": ModelRules(targets=TARGETS)}
-    found = explained(tenant, rules(canaries=(canary(**changes),), models=models), operation="responses")
-    assert [one.verdict for one in found.canaries] == ([] if verdict is None else [verdict])
-
-
-def test_the_first_canary_that_is_for_every_such_request_decides() -> None:
-    of_germans = canary("germans", match=CanaryMatch(countries=("DE",)))
-    elsewhere = canary("elsewhere", TARGETS[0])
-    assert verdicts(canary("others", match=CanaryMatch(tenants=("globex",))), of_germans, elsewhere, canary()) == {
-        "others": "other_tenants",
-        "germans": "eligible",
-        "elsewhere": "outside_residency",
-        "next": "decided_before",
-    }
-
-
-def test_where_a_request_is_refused_no_canary_is_for_it() -> None:
-    assert verdicts(canary(), tenant=TenantRules(models=())) == {}
-    assert verdicts(canary(), home=US) == {}
-
-
 @pytest.mark.parametrize("broken", ["CanaryWeight=101", "UpstreamRegion=Frankfurt", "Nonsense=1", "UpstreamRegion"])
 def test_a_parameter_that_is_none_is_refused(run: Run, broken: str) -> None:
     result = run("residency", "explain", "--tenant", "acme", "--model", "m", "--parameter", broken)
@@ -200,61 +139,6 @@ def test_operations_are_those_of_providers() -> None:
         provider.MESSAGES,
         provider.COUNT_TOKENS,
     }
-
-
-def of_parameters(run: Run, **parameters: str) -> Any:
-    given = {"DefaultResidency": f"{US},{EU}", "AllowedRegions": US, "CanaryWeight": "5"} | parameters
-    options = [part for name, value in given.items() for part in ("--parameter", f"{name}={value}")]
-    result = explain(run, *options, "--json")
-    assert result.exit_code == 0, result.stderr
-    return json.loads(result.stdout)["canaries"]
-
-
-def test_explain_shows_the_parameters_canary(run: Run) -> None:
-    [found] = of_parameters(run, CanaryModel="gpt-next")
-    assert found == {
-        "canary": "parameters",
-        "countries": [],
-        "claims": {},
-        "headers": {},
-        "parameters": [],
-        "target": {
-            "upstream": "default",
-            "model": "gpt-next",
-            "regions": [US],
-            "host": "api.openai.com",
-            "basis": "declared",
-        },
-        "verdict": "eligible",
-    }
-    assert of_parameters(run, CanaryModel="gpt-next", CanaryWeight="0") == []
-
-
-@pytest.mark.parametrize(
-    ("region", "verdict"),
-    [(US, "eligible"), ("", "eligible"), (EU, "outside_allowed_regions"), ("eu-west-1", "outside_residency")],
-)
-def test_the_parameters_canary_s_own_upstream_has_a_region_of_its_own(run: Run, region: str, verdict: str) -> None:
-    [found] = of_parameters(run, CanaryUpstreamBaseUrl="https://next.example.com/v1", CanaryUpstreamRegion=region)
-    assert (found["target"]["upstream"], found["target"]["regions"]) == ("canary", [region or US])
-    assert (found["target"]["host"], found["verdict"]) == ("next.example.com", verdict)
-
-
-def test_the_parameters_canary_on_another_provider_serves_its_routes_alone(run: Run) -> None:
-    claude = {"CanaryUpstreamBaseUrl": "https://api.example.com", "CanaryUpstreamProvider": "anthropic"}
-    assert [one["verdict"] for one in of_parameters(run, **claude)] == ["eligible"]
-    frankfurt = {
-        "CanaryUpstreamProvider": "bedrock",
-        "CanaryUpstreamRegion": EU,
-        "CanaryModel": "anthropic.claude-x-v1:0",
-    }
-    url = f"https://bedrock-runtime.{EU}.amazonaws.com"
-    [found] = of_parameters(run, AllowedRegions=f"{US},{EU}", CanaryUpstreamBaseUrl=url, **frankfurt)
-    assert (found["target"]["basis"], found["target"]["regions"], found["verdict"]) == ("proved", [EU], "eligible")
-    result = explain(
-        run, "--parameter", "CanaryWeight=5", "--parameter", "CanaryModel=n", "--operation", "embeddings", "--json"
-    )
-    assert json.loads(result.stdout)["canaries"] == []
 
 
 PLACES: Final = (
@@ -324,44 +208,3 @@ def test_explain_says_what_a_route_cannot_be_asked(applied: Run) -> None:
     result = explain(applied, *ALLOWED, "--operation", "embeddings")
     assert "no: the upstream doesn't serve this route" in result.stdout
     assert "refused, " in result.stdout
-
-
-CANARIES: Final = """
-canaries:
-  - name: mine
-    model: m
-    target: {upstream: openai-eu, model: gpt-next}
-    weight: 5
-    match: {tenants: [acme], countries: [DE, AT], claims: {plan: beta}, headers: {x-beta: "1"}}
-  - {name: fresh, model: m, target: {upstream: bedrock-us, model: "anthropic.claude-y-v1:0"}, weight: 5}
-  - {name: late, model: m, parameters: {temperature: 0.5, stop: "say nothing of it"}, weight: 5}
-"""
-
-
-@pytest.fixture
-def with_canaries(run: Run) -> Run:
-    assert run("policy", "apply", "policy.yaml", text=POLICY + CANARIES).exit_code == 0
-    return run
-
-
-def test_explain_shows_a_policy_s_canaries_with_conditions_and_verdicts(with_canaries: Run) -> None:
-    given = (*ALLOWED, "--parameter", "CanaryWeight=5", "--parameter", "CanaryModel=replaced-by-the-policy-s")
-    lines = [" ".join(line.split()) for line in explain(with_canaries, *given).stdout.splitlines()]
-    assert lines[5:] == [
-        "chat_completions with m: goes to bedrock-us first",
-        "CANARY ONLY WITH UPSTREAM MODEL REGIONS HOST BASIS VERDICT",
-        "mine country DE or AT; claim plan=beta; header x-beta=1 "
-        "openai-eu gpt-next eu-west-1 eu.api.openai.com declared no: outside of the tenant's residency",
-        "fresh - "
-        "bedrock-us anthropic.claude-y-v1:0 us-east-1 bedrock-runtime.us-east-1.amazonaws.com proved may be used",
-        "late - (as stable) (as stable) - - - no: one before it decides",
-    ]
-
-
-def test_explain_tells_a_policy_s_canaries_as_json(with_canaries: Run) -> None:
-    text = explain(with_canaries, *ALLOWED, "--json").stdout
-    mine, fresh, late = json.loads(text)["canaries"]
-    assert (mine["countries"], mine["claims"], mine["headers"]) == (["DE", "AT"], {"plan": "beta"}, {"x-beta": "1"})
-    assert [one["verdict"] for one in (mine, fresh, late)] == ["outside_residency", "eligible", "decided_before"]
-    assert (late["target"], late["parameters"]) == (None, ["stop", "temperature"])
-    assert "say nothing of it" not in text

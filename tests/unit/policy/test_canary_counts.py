@@ -22,7 +22,7 @@ from sallyport.routing.canary import BUCKETS as ROUTED_BUCKETS
 
 BINS = len(BOUNDS_MS) + 1
 COUNTS = st.integers(0, 10**15)
-OUTCOMES = st.builds(Outcomes, *[COUNTS] * len(ATTRIBUTES), histogram=st.tuples(*[COUNTS] * BINS))
+OUTCOMES = st.builds(Outcomes, **dict.fromkeys(ATTRIBUTES, COUNTS), histogram=st.tuples(*[COUNTS] * BINS))
 
 
 def item(arm: str, bucket: int, outcomes: Outcomes) -> dict[str, Any]:

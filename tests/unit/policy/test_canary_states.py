@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sallyport.policy.canary_rules import FULL_WEIGHT, PHASES, CanaryState, CanaryStates
 from sallyport.policy.canary_states import (
     MAX_REASON_CHARS,
+    MAX_STATES,
     RETRY_S,
     Change,
     CurrentCanaries,
@@ -23,6 +24,7 @@ from sallyport.policy.canary_states import (
     new_token,
     with_new_key,
     with_state,
+    without_old,
     write_items,
 )
 
@@ -104,6 +106,23 @@ def test_a_reason_is_bounded() -> None:
     assert len(states.states["next"].reason) == MAX_REASON_CHARS
     item = history_item(CanaryStates(), states, Change(1, "jane", "set", "next", "x" * 10_000), "token")
     assert len(item["reason"]["S"]) == MAX_REASON_CHARS
+
+
+def test_the_oldest_states_that_the_policy_has_no_more_are_dropped_where_there_are_too_many() -> None:
+    many = {f"c{since_s}": CanaryState("rolled_back", 0, since_s, "1-0") for since_s in range(1, MAX_STATES + 4)}
+    states = CanaryStates(1, "0f" * 32, many)
+    assert list(without_old(states, {"c1", "c3"}).states) == [name for name in many if name not in {"c2", "c4", "c5"}]
+    assert without_old(states, many) == states
+    few = states._replace(states={"c1": many["c1"]})
+    assert without_old(few, ()) == few
+
+
+def test_as_many_states_as_are_kept_fit_into_an_item() -> None:
+    long = CanaryState("rolled_back", 0, 1, "1-0f3a55c1", 9999, "\U0001f600" * 1000, "guard")
+    states = CanaryStates()
+    for number in range(MAX_STATES):
+        states = with_state(states, f"{number:040d}", long, "stack")
+    assert len(dump_states(states.states).encode()) < 300_000
 
 
 def test_the_key_of_the_first_change_is_the_one_that_routers_derive_and_stays() -> None:

@@ -17,6 +17,7 @@ from sallyport.routing.verdict import (
     ERRORS,
     HOLD,
     PROMOTE,
+    REFUSALS,
     ROLL_BACK,
     SLOW,
     SLOW_FIRST_TOKEN,
@@ -121,7 +122,7 @@ def test_too_little_data_is_held_whatever_it_says(stable: ArmCounts, canary: Arm
 def test_what_is_not_running_is_not_judged_but_compared(phase: str) -> None:
     verdict = judge(rules(), state(phase), arm(0.01), arm(0.5), SINCE_S + HOUR_S)
     assert verdict.action == HOLD
-    assert [measure.canary_rate for measure in verdict.measures] == [0.5]
+    assert [measure.canary_rate for measure in verdict.measures] == [0.5, 0.0]
 
 
 def test_what_has_no_guard_is_not_judged_but_compared() -> None:
@@ -146,10 +147,17 @@ def test_slowness_is_looked_at_where_the_rules_name_a_time() -> None:
 
 
 def test_measures_share_the_chance_of_a_false_alarm() -> None:
-    guard = GuardRules(alpha=0.03, slow_ms=8000, slow_first_token_ms=3000)
+    guard = GuardRules(alpha=0.04, slow_ms=8000, slow_first_token_ms=3000)
     measures = compare(guard, arm(), arm())
-    assert [measure.name for measure in measures] == [ERRORS, SLOW, SLOW_FIRST_TOKEN]
-    assert [measure.threshold for measure in measures] == pytest.approx([100, 100, 100])
+    assert [measure.name for measure in measures] == [ERRORS, REFUSALS, SLOW, SLOW_FIRST_TOKEN]
+    assert [measure.threshold for measure in measures] == pytest.approx([100] * 4)
+
+
+def test_a_canary_that_refuses_what_stable_takes_is_rolled_back() -> None:
+    refusing = ArmCounts((BucketCounts(100, refused=30),) * 100)
+    verdict = judge(rules(), state(), arm(), refusing, SINCE_S)
+    assert verdict.action == ROLL_BACK
+    assert verdict.reason.startswith("refusals: 30.00 % of the canary's requests, 0.00 % of stable's")
 
 
 @pytest.mark.parametrize("now_s", [SINCE_S, SINCE_S + HOUR_S])
@@ -166,7 +174,7 @@ def test_a_caller_with_most_of_all_traffic_does_not_take_the_canary_out() -> Non
     verdict = judge(
         rules(), state(step=1), ArmCounts(other * 3), ArmCounts((BucketCounts(1_000_000, 1_000_000), *other)), SINCE_S
     )
-    [measure] = verdict.measures
+    measure = verdict.measures[0]
     assert verdict.action == HOLD
     assert measure.low < measure.canary_rate - measure.stable_rate < measure.high + 1e-9
     assert measure.canary_interval.high >= measure.canary_rate

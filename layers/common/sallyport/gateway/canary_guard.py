@@ -31,6 +31,7 @@ from sallyport.policy.canary_states import (
     StateStoreError,
     with_new_key,
     with_state,
+    without_old,
 )
 from sallyport.policy.current import PolicyStoreError, PolicyUnavailableError
 from sallyport.policy.limit_rules import RouterRules
@@ -73,6 +74,7 @@ class CanaryGuard:
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
         self._has_key = False
+        self._in_force: frozenset[str] = frozenset()
 
     def __call__(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         """Serve one event, and give what became of each canary. Never raises: a failure is told, and seen to later."""
@@ -97,6 +99,7 @@ class CanaryGuard:
 
     def _canaries(self) -> tuple[CanaryRules, ...]:
         canaries = self._rooms.policy.get().canaries
+        self._in_force = frozenset(rules.name for rules in canaries)
         if not canaries:
             self._make_key()
         return canaries
@@ -146,9 +149,12 @@ class CanaryGuard:
             return HOLD
         after = _next_state(rules, state, verdict, now_s, states.version + 1)
         change = Change(now_s, GUARD, GUARD, rules.name, verdict.reason)
-        rooms.states.write(states, with_state(states, rules.name, after, rooms.stack), change)
+        rooms.states.write(states, self._with(states, rules.name, after), change)
         self._guarded(rules.name, lambda: rooms.announcements.decided(rules, state, after, verdict))
         return verdict.action
+
+    def _with(self, states: CanaryStates, name: str, state: CanaryState) -> CanaryStates:
+        return with_state(without_old(states, self._in_force), name, state, self._rooms.stack)
 
     def _begin(self, rules: CanaryRules, states: CanaryStates, now_s: int) -> str:
         """Note since when a canary runs that was begun by being applied: its steps are timed from here.
@@ -159,7 +165,7 @@ class CanaryGuard:
             begun = initial_state(rules, now_s)
             begun = begun._replace(run=run_of(rules, begun, states.version + 1), reason=_BEGUN, by=GUARD)
             change = Change(now_s, GUARD, "start", rules.name, _BEGUN)
-            self._rooms.states.write(states, with_state(states, rules.name, begun, self._rooms.stack), change)
+            self._rooms.states.write(states, self._with(states, rules.name, begun), change)
         return HOLD
 
     def _begin_anew(self, rules: CanaryRules, state: CanaryState, states: CanaryStates, now_s: int) -> str:
@@ -167,7 +173,7 @@ class CanaryGuard:
         begun = state._replace(since_s=now_s, reason=_BEGUN_ANEW, by=GUARD)
         begun = begun._replace(run=run_of(rules, begun, states.version + 1))
         change = Change(now_s, GUARD, GUARD, rules.name, _BEGUN_ANEW)
-        self._rooms.states.write(states, with_state(states, rules.name, begun, self._rooms.stack), change)
+        self._rooms.states.write(states, self._with(states, rules.name, begun), change)
         return HOLD
 
 
@@ -176,7 +182,8 @@ def arm_counts(buckets: Mapping[int, Outcomes]) -> ArmCounts:
     total = add_up(buckets.values())
     return ArmCounts(
         buckets=tuple(
-            BucketCounts(one.requests, one.failed, one.slow, one.slow_first_byte) for one in buckets.values()
+            BucketCounts(one.requests, one.failed, one.slow, one.slow_first_byte, one.refused)
+            for one in buckets.values()
         ),
         input_tokens=total.input_tokens,
         output_tokens=total.output_tokens,

@@ -38,7 +38,7 @@ FAILURES = frozenset(
         InternalError,
     )
 )
-"""Codes of what an arm is to blame for, once a request was sent. An upstream's 4xx isn't among them."""
+"""Codes of what an arm is to blame for, once a request was sent. An upstream's 4xx isn't one: that is a refusal."""
 
 UNSENT_FAILURES = frozenset(error.code for error in (NoTargetAvailableError, SecretUnavailableError, InternalError))
 """Codes of what an arm is to blame for, though nothing was sent: all its targets are down, or none could be asked."""
@@ -85,6 +85,7 @@ def outcome_of(fields: Mapping[str, Field], guard: GuardRules | None) -> Outcome
         duration_ms=round(duration_ms),
         first_byte_ms=round(first_byte_ms),
         histogram=tuple(int(place == _bin(duration_ms)) for place in range(len(BOUNDS_MS) + 1)),
+        refused=int(_is_refused(fields)),
     )
 
 
@@ -94,6 +95,11 @@ def _has_failed(fields: Mapping[str, Field]) -> bool:
     if fields.get("failure") is not None or fields.get("code") in FAILURES or status >= _SERVER_ERROR:
         return True
     return status < _CLIENT_ERROR and fields.get("complete") is False
+
+
+def _is_refused(fields: Mapping[str, Field]) -> bool:
+    """Say whether the upstream would not do it. Clients err, too, but on both arms alike."""
+    return not _has_failed(fields) and _CLIENT_ERROR <= _number(fields, "status") < _SERVER_ERROR
 
 
 def _bin(duration_ms: float) -> int:

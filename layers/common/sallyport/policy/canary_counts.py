@@ -37,8 +37,8 @@ class Place(NamedTuple):
 class Outcomes(NamedTuple):
     """What became of some requests, added up. Times in milliseconds.
 
-    `slow` and `slow_first_byte`: as the canary's guard says. `first_byte_ms`: until the first byte, or the end where
-    none came. `histogram`: requests per bin of `BOUNDS_MS`.
+    `refused`: by the upstream, with a 4xx. `slow` and `slow_first_byte`: as the canary's guard says. `first_byte_ms`:
+    until the first byte, or the end where none came. `histogram`: requests per bin of `BOUNDS_MS`.
     """
 
     requests: int = 0
@@ -50,11 +50,13 @@ class Outcomes(NamedTuple):
     duration_ms: int = 0
     first_byte_ms: int = 0
     histogram: tuple[int, ...] = _NO_HISTOGRAM
+    refused: int = 0
 
 
 ATTRIBUTES: Mapping[str, str] = {
     "requests": "n",
     "failed": "e",
+    "refused": "r",
     "slow": "s",
     "slow_first_byte": "f",
     "input_tokens": "it",

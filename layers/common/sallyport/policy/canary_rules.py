@@ -52,9 +52,9 @@ class GuardRules(NamedTuple):
     """When a canary is taken out. Shares are of 1, times in milliseconds; None: not looked at.
 
     `alpha`: the chance, over one step, that a canary which is as good as the stable arm is rolled back.
-    `max_error_increase`: so much more of the requests may fail. `slow_ms` and `slow_first_token_ms`: a request or its
-    first byte that takes longer is slow, and `max_slow_increase` more of them may be. Nothing is decided before both
-    arms have `min_requests` and `min_subjects`.
+    `max_error_increase`: so much more of the requests may fail, or be refused by the upstream. `slow_ms` and
+    `slow_first_token_ms`: a request or its first byte that takes longer is slow, and `max_slow_increase` more of them
+    may be. Nothing is decided before both arms have `min_requests` and `min_subjects`.
     """
 
     alpha: float = 0.01

@@ -8,7 +8,7 @@ request, since one of them may have been rolled back.
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from sallyport.policy.canary_rules import FULL_WEIGHT, PHASES, CanaryState, CanaryStates
@@ -27,6 +27,8 @@ GUARD = "guard"
 RETRY_S = 1.0
 """While nothing is known, the store is asked at most this often."""
 MAX_REASON_CHARS = 500
+MAX_STATES = 100
+"""Kept, where the policy has fewer canaries: with the longest reasons under 300 of the 400 KB that an item may have."""
 
 
 class StateStoreError(Exception):
@@ -81,8 +83,16 @@ def with_state(before: CanaryStates, name: str, state: CanaryState, stack: str) 
     The first one keeps the key that is derived from the stack's name: callers may have been assigned with it already,
     and must stay where they are.
     """
-    bounded = state._replace(reason=state.reason[:MAX_REASON_CHARS])
+    reason = state.reason[:MAX_REASON_CHARS].encode(errors="replace").decode()
+    bounded = state._replace(reason=reason)
     return CanaryStates(before.version + 1, before.key or derived_key(stack), {**before.states, name: bounded})
+
+
+def without_old(states: CanaryStates, in_force: Collection[str]) -> CanaryStates:
+    """Give the states without the oldest of those that the policy has no more, as far as there are too many."""
+    gone = sorted(states.states.keys() - set(in_force), key=lambda name: (states.states[name].since_s, name))
+    dropped = set(gone[: max(len(states.states) - MAX_STATES, 0)])
+    return states._replace(states={name: state for name, state in states.states.items() if name not in dropped})
 
 
 def with_new_key(before: CanaryStates) -> CanaryStates:
@@ -159,7 +169,8 @@ def write_items(table: str, before: CanaryStates, after: CanaryStates, change: C
 
 def dump_states(states: Mapping[str, CanaryState]) -> str:
     """Write states by canary as JSON."""
-    return json.dumps({name: state._asdict() for name, state in states.items()}, separators=(",", ":"), sort_keys=True)
+    found = {name: state._asdict() for name, state in states.items()}
+    return json.dumps(found, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
 
 
 def load_states(text: str) -> dict[str, CanaryState]:
@@ -172,7 +183,7 @@ def load_states(text: str) -> dict[str, CanaryState]:
 
 def dump_state(state: CanaryState | None) -> str:
     """Write one state as JSON, `null` for none."""
-    return json.dumps(state and state._asdict(), separators=(",", ":"), sort_keys=True)
+    return json.dumps(state and state._asdict(), separators=(",", ":"), sort_keys=True, ensure_ascii=False)
 
 
 def load_state(text: str) -> CanaryState | None:

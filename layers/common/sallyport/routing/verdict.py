@@ -24,17 +24,22 @@ from sallyport.routing.sequential_test import (
 HOLD, ADVANCE, ROLL_BACK, PROMOTE = "hold", "advance", "roll_back", "promote"
 """What a verdict asks for: nothing, the next step, no more traffic, or all of it."""
 
-ERRORS, SLOW, SLOW_FIRST_TOKEN = "errors", "slow", "slow_first_token"
-"""The measures. The last two are looked at where the guard's rules name their times."""
+ERRORS, REFUSALS, SLOW, SLOW_FIRST_TOKEN = "errors", "refusals", "slow", "slow_first_token"
+"""The measures. The last two are looked at where the guard's rules name their times.
+
+Refusals are an upstream's 4xx. Clients cause them, but on both arms alike; a model that doesn't take what the other one
+does, or a quota that is too small, refuses more.
+"""
 
 
 class BucketCounts(NamedTuple):
-    """What was counted of one arm in one bucket: requests, and of these failed, slow, and slow to their first byte."""
+    """What was counted of one arm in one bucket: requests, and of these failed, slow, slow to begin, and refused."""
 
     requests: int = 0
     failed: int = 0
     slow: int = 0
     slow_first: int = 0
+    refused: int = 0
 
 
 class ArmCounts(NamedTuple):
@@ -114,7 +119,7 @@ def judge(rules: CanaryRules, state: CanaryState, stable: ArmCounts, canary: Arm
 
 
 def compare(guard: GuardRules, stable: ArmCounts, canary: ArmCounts, odds: float | None = None) -> tuple[Measure, ...]:
-    """Give how the arms compare in each measure that the guard's rules name: errors always.
+    """Give how the arms compare in each measure that the guard's rules name: errors and refusals always.
 
     `odds`: how many callers are on canary for each on stable, if that is known. The guard's chance of a false alarm is
     shared among the measures (Bonferroni).
@@ -128,7 +133,8 @@ def compare(guard: GuardRules, stable: ArmCounts, canary: ArmCounts, odds: float
 
 def _looked_at(guard: GuardRules) -> list[tuple[str, Callable[[BucketCounts], int], float]]:
     looked_at: list[tuple[str, Callable[[BucketCounts], int], float]] = [
-        (ERRORS, lambda bucket: bucket.failed, guard.max_error_increase)
+        (ERRORS, lambda bucket: bucket.failed, guard.max_error_increase),
+        (REFUSALS, lambda bucket: bucket.refused, guard.max_error_increase),
     ]
     if guard.slow_ms is not None:
         looked_at.append((SLOW, lambda bucket: bucket.slow, guard.max_slow_increase))

@@ -53,8 +53,8 @@ def test_a_canary_without_a_model_of_its_own_leads_to_an_upstream() -> None:
 def test_a_guard_is_told_in_words() -> None:
     guard = GuardRules(0.01, 0.02, 200, 20, 8000, 3000, 0.05)
     assert guard_text(guard) == (
-        "errors up to +2.00 points; over 8.0 s up to +5.00 points; first byte over 3.0 s up to +5.00 points; "
-        "false alarms 1 %; from 200 requests and 20 subjects on each arm"
+        "errors and refusals up to +2.00 points; over 8.0 s up to +5.00 points; "
+        "first byte over 3.0 s up to +5.00 points; false alarms 1 %; from 200 requests and 20 subjects on each arm"
     )
     assert guard_text(None) == "off"
 
