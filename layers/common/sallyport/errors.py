@@ -6,6 +6,8 @@ SallyportError
 │   ├── SchemaViolationError        400  invalid_request
 │   ├── UnsupportedFieldError       400  unsupported_field
 │   ├── UnsupportedOperationError   400  unsupported_operation
+│   ├── PromptRefusedError          400  prompt_refused
+│   ├── LeakBlockedError            400  leak_blocked
 │   ├── RequestTooLargeError        413  request_too_large
 │   ├── RequestOverLimitError       413  request_over_limit
 │   └── UnsupportedMediaTypeError   415  unsupported_media_type
@@ -15,7 +17,8 @@ SallyportError
 │   └── ResidencyViolationError     403  residency_violation
 ├── MisdirectedRegionError          421  misdirected_region
 ├── NotFoundError                   404  not_found
-│   └── ModelNotFoundError          404  model_not_found
+│   ├── ModelNotFoundError          404  model_not_found
+│   └── OperationNotFoundError      404  operation_not_found
 ├── MethodNotAllowedError           405  method_not_allowed
 ├── RateLimitExceededError          429  rate_limit_exceeded
 │   └── QuotaExceededError          429  insufficient_quota
@@ -23,6 +26,7 @@ SallyportError
 │   ├── UpstreamUnreachableError    502  upstream_unreachable
 │   │   └── UpstreamNotConnectedError 502 upstream_unreachable
 │   ├── UpstreamInvalidResponseError 502 upstream_invalid_response
+│   ├── ResponseBlockedError        502  response_blocked
 │   ├── UpstreamInterruptedError    502  upstream_interrupted
 │   ├── UpstreamRefusedError        4xx  upstream_refused
 │   ├── UpstreamCredentialsError    502  upstream_credentials_rejected
@@ -31,7 +35,8 @@ SallyportError
 ├── ServiceUnavailableError         503  service_unavailable
 │   ├── SecretUnavailableError      503  upstream_secret_unavailable
 │   ├── LimitsUnavailableError      503  limits_unavailable
-│   └── NoTargetAvailableError      503  no_target_available
+│   ├── NoTargetAvailableError      503  no_target_available
+│   └── GuardUnavailableError       503  guard_unavailable
 ├── DeadlineExceededError           504  gateway_timeout
 └── InternalError                   500  internal_error
 
@@ -96,6 +101,20 @@ class UnsupportedOperationError(RequestError):
     """No target of the model serves this route."""
 
     code = "unsupported_operation"
+
+
+class PromptRefusedError(RequestError):
+    """A rule of the operator's, or a guard, doesn't let this prompt pass; `param` names the text's place."""
+
+    code = "prompt_refused"
+    own_headers = NO_RETRY
+
+
+class LeakBlockedError(RequestError):
+    """The request holds what may not leave, such as a key; `param` names its place."""
+
+    code = "leak_blocked"
+    own_headers = NO_RETRY
 
 
 class RequestTooLargeError(RequestError):
@@ -169,6 +188,12 @@ class ModelNotFoundError(NotFoundError):
     code = "model_not_found"
 
 
+class OperationNotFoundError(NotFoundError):
+    """The application's OpenAPI document has no such operation."""
+
+    code = "operation_not_found"
+
+
 class MethodNotAllowedError(SallyportError):
     """The route exists, the method doesn't; `Allow` says which do."""
 
@@ -214,6 +239,13 @@ class UpstreamInvalidResponseError(UpstreamError):
     """What came back isn't an answer of this API."""
 
     code = "upstream_invalid_response"
+
+
+class ResponseBlockedError(UpstreamError):
+    """The answer holds what may not go out, such as a key."""
+
+    code = "response_blocked"
+    own_headers = NO_RETRY
 
 
 class UpstreamInterruptedError(UpstreamError):
@@ -281,6 +313,12 @@ class NoTargetAvailableError(ServiceUnavailableError):
     """Every target inside the caller's regions is down; `Retry-After` says when one is tried again."""
 
     code = "no_target_available"
+
+
+class GuardUnavailableError(ServiceUnavailableError):
+    """A guard that has to be asked about each prompt doesn't answer."""
+
+    code = "guard_unavailable"
 
 
 class DeadlineExceededError(SallyportError):

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from sallyport.policy.canary_rules import CanaryRules
 from sallyport.policy.upstream_rules import AppRules, Target, UpstreamRules
+from sallyport.policy.verification_rules import VerificationRules
 
 NANODOLLARS = 1_000_000_000
 """In a US dollar."""
@@ -115,7 +116,8 @@ class RouterRules(NamedTuple):
     upstream knows, without a price. `upstreams` by name are all that can be reached. `allowed_regions` are the stack's:
     no target outside of them is used, whatever a residency says. `endpoints` are this gateway's URLs in other regions.
     `global_tenants`: those that may use targets which process anywhere. `secret_prefix`: what a document's names of
-    secrets come after. Of `canaries` the first that is for a request counts.
+    secrets come after. Of `canaries` the first that is for a request counts. `verification`: what requests and answers
+    are held to beside their API's schema.
     """
 
     version: int
@@ -129,6 +131,7 @@ class RouterRules(NamedTuple):
     global_tenants: frozenset[str] = frozenset()
     secret_prefix: str = ""
     canaries: tuple[CanaryRules, ...] = ()
+    verification: VerificationRules = VerificationRules()
 
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sallyport.policy.verification_rules import OFF, AnswerRules
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sallyport.policy.limit_rules import Price
 
 PROVIDERS = ("openai", "anthropic", "bedrock", "app")
@@ -63,10 +67,13 @@ class Target(NamedTuple):
 class AppRules(NamedTuple):
     """One application of the operator's own. `tenants` None: every one may call it.
 
-    `request_headers` and `answer_headers` are passed on beside the usual ones.
+    `request_headers` and `answer_headers` are passed on beside the usual ones. `openapi`: its compiled document, None
+    where it has none and every operation is passed on. `answers`: what happens to its answers.
     """
 
     upstream: str
     tenants: tuple[str, ...] | None = None
     request_headers: tuple[str, ...] = ()
     answer_headers: tuple[str, ...] = ()
+    openapi: Mapping[str, Any] | None = None
+    answers: AnswerRules = AnswerRules(OFF)
