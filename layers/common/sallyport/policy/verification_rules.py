@@ -29,7 +29,7 @@ CLOSED, OPEN = "closed", "open"
 
 
 class Scope(NamedTuple):
-    """Whom a rule is for; what is empty is everyone. `routes` are operations, or `apps`; `apps` names of applications."""
+    """Whom a rule is for; what is empty is everyone. `routes` are operations, `apps` names of applications."""
 
     routes: tuple[str, ...] = ()
     apps: tuple[str, ...] = ()
@@ -37,7 +37,10 @@ class Scope(NamedTuple):
 
 
 class RequestRules(NamedTuple):
-    """What a request may hold; None or empty: nothing is said. `schemas`: JSON Schemas (draft 2020-12) beside the API's."""
+    """What a request may hold; None or empty: nothing is said.
+
+    `schemas`: JSON Schemas (draft 2020-12) beside the API's own.
+    """
 
     unknown_fields: str = IGNORE
     max_messages: int | None = None
@@ -80,7 +83,8 @@ class LeakRules(NamedTuple):
 class PromptRules(NamedTuple):
     """One rule for prompts. `roles`: whose texts are looked at. Where `allow` isn't empty, one of it must match.
 
-    `forbid`: `control` and `bidi` characters. `max_repetition`: how often one character, or one word, may stand in a row.
+    `forbid`: `control` and `bidi` characters. `max_repetition`: how often one character, or one word, may stand in a
+    row.
     """
 
     name: str

@@ -9,10 +9,10 @@ class Finding(NamedTuple):
 
     rule: str
     kind: str
-    count: int = 1
+    times: int = 1
 
     def __str__(self) -> str:
-        return f"{self.rule}/{self.kind} {self.count}"
+        return f"{self.rule}/{self.kind} {self.times}"
 
 
 def added_up(findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -20,5 +20,5 @@ def added_up(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     counts: dict[tuple[str, str], int] = {}
     for finding in findings:
         place = (finding.rule, finding.kind)
-        counts[place] = counts.get(place, 0) + finding.count
+        counts[place] = counts.get(place, 0) + finding.times
     return tuple(Finding(*place, count) for place, count in counts.items())
