@@ -47,7 +47,7 @@ def layer(architecture: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_libraries_are_of_the_architecture(layer: Path, architecture: str) -> None:
     libraries = list(layer.rglob("*.so*"))
-    assert {path.name.partition(".")[0] for path in libraries} == {"_cffi_backend", "_rust", "jsonschema_rs"}
+    assert {path.name.partition(".")[0] for path in libraries} == {"_cffi_backend", "_re2", "_rust", "jsonschema_rs"}
     for path in libraries:
         header = path.read_bytes()[:20]
         assert header[:4] == b"\x7fELF"
@@ -93,7 +93,7 @@ def test_no_package_that_is_not_needed(layer: Path, package: str) -> None:
 
 def test_licences_stay(layer: Path) -> None:
     licensed = {path.parents[1].name.partition("-")[0] for path in layer.rglob("*.dist-info/licenses/LICENSE*")}
-    assert licensed == {"cffi", "cryptography", "pyjwt"}  # jsonschema-rs's wheel has none
+    assert licensed == {"cffi", "cryptography", "google_re2", "pyjwt"}  # jsonschema-rs's wheel has none
 
 
 def test_whole_package_is_in_it(layer: Path) -> None:
@@ -118,12 +118,13 @@ def test_libraries_work_without_what_was_left_out(layer: Path, architecture: str
     if architecture != HOST:
         pytest.skip(f"this machine is {HOST}")
     program = (
-        "import jwt, jsonschema_rs, sallyport.runtime\n"
+        "import jwt, jsonschema_rs, re2, sallyport.runtime\n"
         "from cryptography.hazmat.primitives.asymmetric import rsa\n"
         "key = rsa.generate_private_key(65537, 2048)\n"
         "token = jwt.encode({'sub': 'a'}, key, 'RS256')\n"
         "assert jwt.decode(token, key.public_key(), ['RS256']) == {'sub': 'a'}\n"
         "assert jsonschema_rs.is_valid({'type': 'string'}, 'a')\n"
+        "assert re2.search('a+', 'baa')\n"
         "assert jwt.__file__.startswith(__import__('sys').argv[1])\n"
     )
     command = [sys.executable, "-P", "-s", "-S", "-c", program, str(layer)]

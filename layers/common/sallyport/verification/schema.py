@@ -11,13 +11,21 @@ from sallyport.errors import SchemaViolationError
 
 _SCHEMAS = os.path.join(os.path.dirname(__file__), "schemas")
 
+_LATEST_DRAFT = "https://json-schema.org/draft/2020-12/schema"
+_DRAFTS = {
+    _LATEST_DRAFT: jsonschema_rs.Draft202012Validator,
+    "http://json-schema.org/draft-07/schema": jsonschema_rs.Draft7Validator,
+}
+_MAX_PATTERN_BYTES = 1_048_576
+_MAX_REASON_CHARS = 300
+
 
 class RequestSchema:
     """A compiled schema; make it once per process."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         self._document = document
-        self._validator = jsonschema_rs.Draft202012Validator(document, retriever=_refuse_reference)
+        self._validator = compile_schema(document)
 
     @classmethod
     def built_in(cls, name: str) -> "RequestSchema":
@@ -49,6 +57,24 @@ class RequestSchema:
         for step in path:
             value = value[step]
         return value
+
+
+def compile_schema(document: Any) -> jsonschema_rs.Validator:
+    """Compile a schema of draft 2020-12 or, if its `$schema` says so, of draft 7; formats count, which both leave open.
+
+    Raises `ValueError` for a schema that is none, for another draft, for a reference to another document, and for a
+    pattern that can't be matched in linear time or is too large.
+    """
+    named = document.get("$schema", _LATEST_DRAFT) if isinstance(document, dict) else _LATEST_DRAFT
+    make = _DRAFTS.get(named.removesuffix("#")) if isinstance(named, str) else None
+    if make is None:
+        raise ValueError("$schema must be that of draft 2020-12 or of draft 7")
+    patterns = jsonschema_rs.RegexOptions(size_limit=_MAX_PATTERN_BYTES, dfa_size_limit=_MAX_PATTERN_BYTES)
+    try:
+        return make(document, retriever=_refuse_reference, validate_formats=True, pattern_options=patterns)
+    except jsonschema_rs.ValidationError as error:
+        place = "/".join(str(step) for step in error.instance_path)
+        raise ValueError(f"the schema is not valid at /{place}: {error.message}"[:_MAX_REASON_CHARS]) from None
 
 
 def read_built_in(name: str) -> dict[str, Any]:
