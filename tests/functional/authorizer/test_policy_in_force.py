@@ -202,7 +202,7 @@ def test_where_the_origin_secret_is_required_nobody_goes_round_the_proxy(emulato
         '{"format": 1, "ip": {"allow": {"count": 0, "v4": "", "v6": ""}, "deny": {"count": 0, "v4": "", "v6": ""}}, '
         '"tenants": {"acme": {"residency": null, "models": null, "allow": null, "deny": null, "suspended": false}}}',
         '{"format": 2}',
-        '{"format": 5, "ip": {"allow": {"count": 0, "v4": "", "v6": ""}, "deny": {"count": 0, "v4": "", "v6": ""}}}',
+        '{"format": 6, "ip": {"allow": {"count": 0, "v4": "", "v6": ""}, "deny": {"count": 0, "v4": "", "v6": ""}}}',
         '{"format": 4, "ip": {"allow": {"count": 0, "v4": "", "v6": ""}, "deny": {"count": 0, "v4": "", "v6": ""}}, '
         '"canaries": [{"match": {"claims": ["ab"]}}]}',
     ],

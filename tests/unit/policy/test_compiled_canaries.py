@@ -8,7 +8,7 @@ import pytest
 from sallyport.policy.canary_parameters import with_canary
 from sallyport.policy.canary_rules import CanaryMatch, CanaryRules, CanaryStep, GuardRules
 from sallyport.policy.compiled_canaries import MAX_PARAMETERS_BYTES
-from sallyport.policy.effective import CANARY_FORMAT, SOVEREIGNTY_FORMAT, CompiledPolicyError
+from sallyport.policy.effective import CANARY_FORMAT, SOVEREIGNTY_FORMAT, VERIFICATION_FORMAT, CompiledPolicyError
 from sallyport.policy.limit_rules import Price, RouterRules
 from sallyport.policy.router_rules import merge_router
 from sallyport.policy.upstream_parameters import CanarySettings
@@ -207,9 +207,9 @@ def test_canaries_are_few_and_each_has_a_name_of_its_own() -> None:
 
 
 def test_a_document_with_canaries_is_refused_whole_by_functions_that_know_none() -> None:
-    assert CANARY_FORMAT > SOVEREIGNTY_FORMAT
+    assert VERIFICATION_FORMAT > CANARY_FORMAT > SOVEREIGNTY_FORMAT
     with pytest.raises(CompiledPolicyError):
-        merge_router(PARAMETERS, {**document(CANARY), "format": CANARY_FORMAT + 1}, 1)
+        merge_router(PARAMETERS, {**document(CANARY), "format": VERIFICATION_FORMAT + 1}, 1)
 
 
 def test_a_weight_of_nothing_may_stand_alone() -> None:

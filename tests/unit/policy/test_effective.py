@@ -106,7 +106,7 @@ def test_a_tenant_s_rules() -> None:
 
 BROKEN: list[dict[str, Any]] = [
     {},
-    {"format": 5, "ip": NO_IP},
+    {"format": 6, "ip": NO_IP},
     {"format": [1], "ip": NO_IP},
     {"format": 1},
     compiled(identity={}),

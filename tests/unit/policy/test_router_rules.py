@@ -73,7 +73,7 @@ def test_a_rule_is_read_as_it_was_written(rule: LimitRule) -> None:
 
 BROKEN: list[dict[str, Any]] = [
     {},
-    {"format": 5, "ip": {}},
+    {"format": 6, "ip": {}},
     compiled(limits=None),
     compiled(limits={"a": RULE}),
     compiled(limits=[RULE, RULE]),

@@ -13,12 +13,14 @@ from sallyport.policy.upstream_rules import (
     AUTHENTICATION,
     DEFAULT_UPSTREAM,
     GLOBAL,
+    MODELLESS,
     PROVIDERS,
     AppRules,
     Target,
     UpstreamRules,
 )
 from sallyport.policy.urls import check_url, is_bedrock_url, is_loopback
+from sallyport.policy.verification_rules import MODES, REPORT, AnswerRules
 
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}")
 
@@ -35,9 +37,11 @@ def read_targets(
     return tuple(_target(one, alias, upstreams) for one in _checked_list(raw))
 
 
-def read_apps(raw: Mapping[str, Any], upstreams: Mapping[str, UpstreamRules]) -> dict[str, AppRules]:
-    """Give a document's apps by name."""
-    return {name: _app(one, upstreams) for name, one in raw.items()}
+def read_apps(
+    raw: Mapping[str, Any], upstreams: Mapping[str, UpstreamRules], mode: str = REPORT
+) -> dict[str, AppRules]:
+    """Give a document's apps by name. `mode`: of the answers of one with an OpenAPI document that doesn't say."""
+    return {name: _app(one, upstreams, mode) for name, one in raw.items()}
 
 
 def read_endpoints(raw: Mapping[str, Any]) -> dict[str, str]:
@@ -79,7 +83,7 @@ def _is_sound(rules: UpstreamRules) -> bool:
 
 def _target(raw: Mapping[str, Any], alias: str, upstreams: Mapping[str, UpstreamRules]) -> Target:
     upstream = upstreams[_text(raw["upstream"])]
-    _check(upstream.provider != "app")
+    _check(upstream.provider not in MODELLESS)
     regions = _target_regions(raw, raw["model"] or alias, upstream)
     price = None if raw["price"] is None else read_price(raw["price"])
     return Target(upstream.name, _text(raw["model"]), regions, price)
@@ -97,14 +101,25 @@ def _target_regions(raw: Mapping[str, Any], model: str, upstream: UpstreamRules)
     return regions
 
 
-def _app(raw: Mapping[str, Any], upstreams: Mapping[str, UpstreamRules]) -> AppRules:
+def _app(raw: Mapping[str, Any], upstreams: Mapping[str, UpstreamRules], mode: str) -> AppRules:
     _check(upstreams[_text(raw["upstream"])].provider == "app")
     return AppRules(
         upstream=raw["upstream"],
         tenants=None if raw["tenants"] is None else _texts(raw["tenants"]),
         request_headers=_texts(raw["request_headers"]),
         answer_headers=_texts(raw["answer_headers"]),
+        **_verified(raw, mode),
     )
+
+
+def _verified(raw: Mapping[str, Any], mode: str) -> dict[str, Any]:
+    """Give what an app's requests and answers are held to; of one that has no document nothing is looked at."""
+    document, said = raw.get("openapi"), raw.get("response")
+    if document is None:
+        _check(said is None)
+        return {}
+    _check(isinstance(document, dict) and (said is None or said in MODES))
+    return {"openapi": document, "answers": AnswerRules(mode if said is None else said)}
 
 
 def read_price(raw: Mapping[str, Any]) -> Price:

@@ -25,6 +25,10 @@ SOVEREIGNTY_FORMAT = 3
 CANARY_FORMAT = 4
 """Of a document with `canaries`, which functions of before would leave out: nobody would learn why nothing happens."""
 
+VERIFICATION_FORMAT = 5
+"""Of a document with `verification`, or an application's OpenAPI document: functions of before would check nothing."""
+
+_FORMATS = (FORMAT, LIMITS_FORMAT, SOVEREIGNTY_FORMAT, CANARY_FORMAT, VERIFICATION_FORMAT)
 _TUPLES = ("audiences", "algorithms", "tenants", "scopes_claims", "default_scopes")
 
 
@@ -48,7 +52,7 @@ def merge(parameters: DoorRules, compiled: Mapping[str, Any] | None, version: in
 
 def check_format(compiled: Mapping[str, Any]) -> None:
     """Raise `CompiledPolicyError` for a document that another version wrote, in a form not known here."""
-    if compiled.get("format") not in (FORMAT, LIMITS_FORMAT, SOVEREIGNTY_FORMAT, CANARY_FORMAT):
+    if compiled.get("format") not in _FORMATS:
         raise CompiledPolicyError("the stored policy's format isn't one this version knows")
 
 

@@ -20,6 +20,7 @@ from sallyport.policy.upstream_parameters import (
 )
 from sallyport.policy.urls import check_url
 from sallyport.policy.variables import ConfigurationError, Variables
+from sallyport.policy.verification_parameters import VerificationSettings, read_verification
 
 __all__ = [
     "AppSettings",
@@ -30,6 +31,7 @@ __all__ = [
     "PlainSettings",
     "RouterSettings",
     "UpstreamSettings",
+    "VerificationSettings",
     "discovery_url",
     "read_app_settings",
     "read_authorizer_settings",
@@ -92,6 +94,7 @@ class RouterSettings(NamedTuple):
     log_level: int
     stack: str = "local"
     canary: CanarySettings = CanarySettings()
+    verification: VerificationSettings = VerificationSettings()
 
 
 class AppSettings(NamedTuple):
@@ -114,6 +117,7 @@ class AppSettings(NamedTuple):
     home_region: str
     log_level: int
     stack: str = "local"
+    verification: VerificationSettings = VerificationSettings()
 
 
 class PlainSettings(NamedTuple):
@@ -193,6 +197,7 @@ def read_router_settings(environ: Mapping[str, str]) -> RouterSettings:
         log_level=read.choice("LOG_LEVEL", _LOG_LEVELS),
         stack=_read_stack(environ),
         canary=read_canary(read),
+        verification=read_verification(read),
     )
 
 
@@ -214,6 +219,7 @@ def read_app_settings(environ: Mapping[str, str]) -> AppSettings:
         home_region=environ.get("AWS_REGION", ""),
         log_level=read.choice("LOG_LEVEL", _LOG_LEVELS),
         stack=_read_stack(environ),
+        verification=read_verification(read),
     )
 
 

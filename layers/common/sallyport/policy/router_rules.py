@@ -12,6 +12,7 @@ from sallyport.policy.compiled_upstreams import (
     read_targets,
     read_upstreams,
 )
+from sallyport.policy.compiled_verification import read_verification
 from sallyport.policy.effective import CompiledPolicyError, check_format
 from sallyport.policy.limit_rules import (
     LIMIT_SCOPES,
@@ -26,6 +27,7 @@ from sallyport.policy.limit_rules import (
     parse_window,
 )
 from sallyport.policy.upstream_rules import UpstreamRules
+from sallyport.policy.verification_rules import AnswerRules
 
 _MATCHES = LimitMatch._fields
 
@@ -35,8 +37,9 @@ def merge_router(parameters: RouterRules, compiled: Mapping[str, Any] | None, ve
 
     `limits` of the document replace those of the parameters, tenants' own come on top of either. So do `upstreams`; the
     regions that are allowed and where secrets are stay the parameters'. So does their canary, unless the document has
-    `canaries`, or `upstreams`, with which the canary's place is gone. Raises `CompiledPolicyError` for a document of
-    another format, or a broken one.
+    `canaries`, or `upstreams`, with which the canary's place is gone. Of verification `unknown_fields`, `response` and
+    `leaks` each replace their own parameter. Raises `CompiledPolicyError` for a document of another format, or a
+    broken one.
     """
     if compiled is None:
         return parameters
@@ -64,8 +67,12 @@ def _merge_places(merged: RouterRules, compiled: Mapping[str, Any]) -> RouterRul
         merged = merged._replace(upstreams=upstreams, canaries=())
     if "canaries" in compiled:
         merged = merged._replace(canaries=read_canaries(compiled["canaries"], merged.upstreams))
+    if "verification" in compiled:
+        verification = read_verification(compiled["verification"], merged.verification, merged.upstreams)
+        merged = merged._replace(verification=verification)
     if "apps" in compiled:
-        merged = merged._replace(apps=read_apps(compiled["apps"], merged.upstreams))
+        mode = merged.verification.answers.get("apps", AnswerRules()).mode
+        merged = merged._replace(apps=read_apps(compiled["apps"], merged.upstreams, mode))
     if "models" in compiled:
         models = {name: _model(name, raw, merged.upstreams) for name, raw in compiled["models"].items()}
         if "upstreams" in compiled and not all(model.targets for model in models.values()):

@@ -11,8 +11,10 @@ if TYPE_CHECKING:
 
     from sallyport.policy.limit_rules import Price
 
-PROVIDERS = ("openai", "anthropic", "bedrock", "app")
-"""What an upstream speaks. `app`: an operator's own application, under /apps/."""
+APP, GUARD = "app", "guard"
+MODELLESS = (APP, GUARD)
+PROVIDERS = ("openai", "anthropic", "bedrock", *MODELLESS)
+"""What an upstream speaks. `app`: an operator's own application, under /apps/. `guard`: asked about prompts."""
 
 CREDENTIAL_HEADERS = {"openai": "authorization", "anthropic": "x-api-key"}
 """Where each provider's credential goes unless its upstream says otherwise. Bedrock is signed for instead."""
