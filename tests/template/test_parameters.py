@@ -19,6 +19,7 @@ from sallyport.policy.parameters import (
     read_router_settings,
 )
 from sallyport.policy.upstream_rules import UpstreamRules
+from sallyport.policy.verification_parameters import VerificationSettings
 from sallyport_cli.local.stack import load_stack
 from sallyport_cli.local.template_file import TemplateError
 from tests.template.transformed import ROOT, dump, resources, source
@@ -200,9 +201,10 @@ def test_functions_understand_every_default() -> None:
         assert router.limits == LimitSettings(requests_per_minute=60)
         assert (router.stream_usage, router.policy_refresh_s) == (True, 10)
         assert (router.stack, router.canary) == ("sallyport", CanarySettings())
+        assert router.verification == VerificationSettings("report", "ignore", "off")
     app = read_app_settings(environments["AppFunction"])
     assert (app.allowed_regions, app.secret_prefix) == (frozenset({"us-east-1"}), "sallyport/upstreams/")
-    assert app.stack == "sallyport"
+    assert (app.stack, app.verification) == ("sallyport", VerificationSettings())
     assert (app.connect_timeout_s, app.idle_timeout_s, app.retries) == (5, 240, 2)
     assert read_models_settings(environments["ModelsFunction"]).models == ()
     for name in ("HealthzFunction", "UnmatchedFunction"):
@@ -242,6 +244,9 @@ def test_functions_get_what_is_set() -> None:
             "LimitStoreFailure": "deny",
             "MaxOutputTokens": "100",
             "StreamUsage": "disabled",
+            "ResponseVerification": "enforce",
+            "UnknownFields": "refuse",
+            "LeakGuard": "redact",
             "LogLevel": "ERROR",
         }
     )
@@ -260,6 +265,8 @@ def test_functions_get_what_is_set() -> None:
     assert router.allowed_regions == {"eu-west-1", "eu-central-1"}
     assert router.limits == LimitSettings(5, 1_000_000_000, 4, 6, 7, 8, "deny", 100)
     assert (router.stream_usage, router.policy_refresh_s, router.log_level) == (False, 1, 40)
+    assert router.verification == VerificationSettings("enforce", "refuse", "redact")
+    assert read_app_settings(environments["AppFunction"]).verification == router.verification
     assert router.models == read_models_settings(environments["ModelsFunction"]).models == ("gpt-4o", "gpt-4o-mini")
 
 
