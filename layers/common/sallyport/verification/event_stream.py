@@ -92,7 +92,7 @@ class EventReader:
             self._scanned = len(held)
             return None
         start, end = match.span()
-        if end == len(held) and held[start] == _CR:
+        if start + 1 == len(held) and held[start] == _CR:
             self._scanned = start
             return None
         return start, end
