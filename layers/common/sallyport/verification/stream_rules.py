@@ -210,17 +210,18 @@ class _MessageRules:
         return None if self._is_stopped or self._has_failed else Violation(TERMINATION, "message_stop")
 
     def _take_own(self, kind: str, index: int) -> Violation | None:
-        if self._has_failed or self._is_stopped or self._is_started == (kind == "message_start"):
-            self._is_started = True
-            return Violation(ORDER, kind)
+        is_misplaced = self._has_failed or self._is_stopped or self._is_started == (kind == "message_start")
         self._is_started = True
+        violation = self._advance(kind, index)
+        return Violation(ORDER, kind) if is_misplaced else violation
+
+    def _advance(self, kind: str, index: int) -> Violation | None:
+        if kind == "message_start":
+            return None
         if kind == "message_delta":
             self._is_summed_up = True
-        elif kind == "message_stop":
-            return self._take_stop()
-        elif kind != "message_start":
-            return self._take_block(kind, index)
-        return None
+            return None
+        return self._take_stop() if kind == "message_stop" else self._take_block(kind, index)
 
     def _take_block(self, kind: str, index: int) -> Violation | None:
         if kind == "content_block_start":
