@@ -57,7 +57,7 @@ def parse_policy(content: bytes, path: Path) -> PolicyReading:
     from sallyport_cli.policy.documents import PolicyFileError, read_document  # noqa: PLC0415 - only with a policy
 
     try:
-        return PolicyReading(content, read_document(content.decode("utf-8"), str(path), local=True))
+        return PolicyReading(content, read_document(content.decode("utf-8"), str(path), local=True, folder=path.parent))
     except UnicodeDecodeError:
         raise PolicyNotAppliedError(f"{path}: isn't UTF-8") from None
     except PolicyFileError as error:

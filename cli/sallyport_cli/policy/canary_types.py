@@ -126,7 +126,7 @@ def _claim_value(value: object) -> str:
     return value
 
 
-def _json_text(value: object) -> str:
+def json_text(value: object) -> str:
     """Give a value as JSON text, by which two of them can be compared."""
     try:
         return json.dumps(value, sort_keys=True, allow_nan=False)
@@ -214,6 +214,6 @@ HeaderValue = Annotated[
 Headers = Annotated[dict[HeaderName, HeaderValue], Field(max_length=MAX_HEADERS)]
 ParameterName = Annotated[str, AfterValidator(_parameter), _pattern(f"^{PARAMETER_NAME}$")]
 Parameters = Annotated[
-    dict[ParameterName, Annotated[str, PlainValidator(_json_text), WithJsonSchema({})]], AfterValidator(_small)
+    dict[ParameterName, Annotated[str, PlainValidator(json_text), WithJsonSchema({})]], AfterValidator(_small)
 ]
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import click
 
 from sallyport_cli.caller import caller_name
+from sallyport_cli.policy.beside import file_differences
 from sallyport_cli.policy.differences import ip_differences, policy_differences
 from sallyport_cli.policy.documents import Document, PolicyFileError
 from sallyport_cli.policy.inference_profiles import profile_resolver
@@ -73,6 +74,8 @@ def diff(*, file: str, exit_code: bool, target: Target) -> None:
         applied = table.current()
         source = Source() if applied is None else applied.source
         lines = _differences(source, document)
+        if applied is not None:
+            lines += file_differences(document, applied.compiled)
     for line in lines:
         print(line)
     if not lines:

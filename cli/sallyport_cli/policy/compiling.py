@@ -7,15 +7,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sallyport.access.networks import NetworkSet
-from sallyport.policy.effective import CANARY_FORMAT, FORMAT, LIMITS_FORMAT, SOVEREIGNTY_FORMAT
+from sallyport.policy.effective import (
+    CANARY_FORMAT,
+    FORMAT,
+    LIMITS_FORMAT,
+    SOVEREIGNTY_FORMAT,
+    VERIFICATION_FORMAT,
+)
 from sallyport.policy.router_rules import rule_as_json
 from sallyport.policy.rules import IssuerRules
 from sallyport_cli.policy.documents import Document
 from sallyport_cli.policy.ip_rules import NO_IP_RULES, IpRules
 from sallyport_cli.policy.limits import Limit, TenantLimit, rules_of
-from sallyport_cli.policy.model import Access, Identity, Issuer, Residency, Tenant, Zones, regions_of
+from sallyport_cli.policy.model import Access, Identity, Issuer, Policy, Residency, Tenant, Zones, regions_of
 from sallyport_cli.policy.models import Model, price_json
 from sallyport_cli.policy.targets import Regions
+from sallyport_cli.policy.verification_compiling import compile_verification
 
 _WELL_KNOWN = "/.well-known/openid-configuration"
 
@@ -38,6 +45,8 @@ def canonical(value: Any) -> str:
 
 def _format(sections: Mapping[str, Any]) -> int:
     """Give the oldest format that says all of it, so that functions of before take what they can read whole."""
+    if "verification" in sections or any("openapi" in app for app in sections.get("apps", {}).values()):
+        return VERIFICATION_FORMAT
     if "canaries" in sections:
         return CANARY_FORMAT
     tenants, models = sections.get("tenants", {}).values(), sections.get("models", {}).values()
@@ -60,18 +69,31 @@ def _sections(document: Document) -> dict[str, Any]:
         sections["residency"] = _residency(policy.residency)
     if policy.limits is not None:
         sections["limits"] = list(_limits(policy.limits).values())
+    return sections | _places(document) | _tenants(policy, zones)
+
+
+def _places(document: Document) -> dict[str, Any]:
+    """Give the sections on where requests may go, and what they are held to there."""
+    policy = document.policy
+    sections: dict[str, Any] = {}
     if policy.upstreams is not None:
         sections["upstreams"] = {name: upstream.as_json() for name, upstream in policy.upstreams.items()}
     if policy.models is not None:
         sections["models"] = {name: _model(name, model, document.regions) for name, model in policy.models.items()}
     if policy.apps is not None:
-        sections["apps"] = {name: app.as_json() for name, app in policy.apps.items()}
+        sections["apps"] = {name: app.as_json(document.beside.openapi.get(name)) for name, app in policy.apps.items()}
     if policy.canaries is not None:
         places = enumerate(policy.canaries)
         sections["canaries"] = [one.as_json(document.regions.get(("canaries", n, "target"))) for n, one in places]
-    if policy.tenants is not None:
-        sections["tenants"] = {name: _tenant(tenant, zones) for name, tenant in policy.tenants.items()}
+    if policy.verification is not None:
+        sections["verification"] = compile_verification(policy.verification, document.beside.schemas)
     return sections
+
+
+def _tenants(policy: Policy, zones: Zones) -> dict[str, Any]:
+    if policy.tenants is None:
+        return {}
+    return {"tenants": {name: _tenant(tenant, zones) for name, tenant in policy.tenants.items()}}
 
 
 def _identity(identity: Identity) -> dict[str, Any]:

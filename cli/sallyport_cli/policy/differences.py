@@ -18,9 +18,13 @@ from sallyport_cli.policy.limit_words import describe_rule
 from sallyport_cli.policy.limits import Limit, TenantLimit, rules_of
 from sallyport_cli.policy.model import Issuer, Policy
 from sallyport_cli.policy.problems import field_name
+from sallyport_cli.policy.verification import GuardHook, Leaks, OwnPattern, Prompts
 from sallyport_cli.policy.yaml_reading import Path
 
+type Named = Canary | Leaks | OwnPattern | Prompts | GuardHook
+
 _NO_POLICY: Final = Policy(version=1)
+_NAMED: Final = (Canary, Leaks, OwnPattern, Prompts, GuardHook)
 
 
 def policy_differences(old: Policy | None, new: Policy | None) -> list[str]:
@@ -56,8 +60,8 @@ def _compare(old: Any, new: Any, path: Path) -> Iterator[str]:
 def _compare_entries(old: Sequence[Any], new: Sequence[Any], path: Path) -> Iterator[str]:
     if _are_limits(old) or _are_limits(new):
         yield from _compare_mappings(_limits_in_words(old), _limits_in_words(new), path)
-    elif _are_canaries(old) or _are_canaries(new):
-        yield from _compare_canaries(old, new, path)
+    elif _are_named(old) or _are_named(new):
+        yield from _compare_named(old, new, path)
     elif _are_issuers(old) or _are_issuers(new):
         yield from _compare_issuers(old, new, path)
     elif _are_sections(old) or _are_sections(new):
@@ -96,8 +100,8 @@ def _compare_issuers(old: Sequence[Issuer], new: Sequence[Issuer], path: Path) -
         yield from _compare(before.get(issuer.issuer), issuer, (*path, place))
 
 
-def _compare_canaries(old: Sequence[Canary], new: Sequence[Canary], path: Path) -> Iterator[str]:
-    """Compare canaries of the same name, and then their order, since the first that is for a request decides."""
+def _compare_named(old: Sequence[Named], new: Sequence[Named], path: Path) -> Iterator[str]:
+    """Compare those of the same name, and then their order: the first canary that is for a request decides."""
     before, after = _by_name(old), _by_name(new)
     yield from _compare_mappings(before, after, path)
     kept, moved = [name for name in before if name in after], [name for name in after if name in before]
@@ -107,11 +111,12 @@ def _compare_canaries(old: Sequence[Canary], new: Sequence[Canary], path: Path) 
 
 def _whole(sign: str, value: Any, path: Path) -> Iterator[str]:
     """Tell of what is new or gone: itself, and all in it that isn't as it is by default."""
-    value = _by_name(value) if _are_canaries(value) else value
+    value = _by_name(value) if _are_named(value) else value
     if isinstance(value, BaseModel):
         yield f"{sign} {field_name(path)}"
+        usual = {field.alias or name: field.default for name, field in type(value).model_fields.items()}
         for name, below in _fields(value).items():
-            if below != type(value).model_fields[name].default:
+            if below != usual[name]:
                 yield from _whole(sign, below, (*path, name))
     elif isinstance(value, Mapping):
         yield f"{sign} {field_name(path)}"
@@ -130,7 +135,7 @@ def _whole(sign: str, value: Any, path: Path) -> Iterator[str]:
 
 def _fields(model: BaseModel) -> dict[str, Any]:
     """Give a section's values by name. No guard is a value, since a canary has one by default."""
-    fields = {name: getattr(model, name) for name in type(model).model_fields}
+    fields = {field.alias or name: getattr(model, name) for name, field in type(model).model_fields.items()}
     return fields | {"guard": fields["guard"] or GUARD_OFF} if isinstance(model, Canary) else fields
 
 
@@ -138,12 +143,12 @@ def _are_issuers(value: Any) -> bool:
     return isinstance(value, Sequence) and bool(value) and isinstance(value[0], Issuer)
 
 
-def _by_name(canaries: Sequence[Canary]) -> dict[str, Canary]:
-    return {canary.name: canary for canary in canaries}
+def _by_name(named: Sequence[Named]) -> dict[str, Named]:
+    return {one.name: one for one in named}
 
 
-def _are_canaries(value: Any) -> bool:
-    return isinstance(value, Sequence) and bool(value) and isinstance(value[0], Canary)
+def _are_named(value: Any) -> bool:
+    return isinstance(value, Sequence) and bool(value) and isinstance(value[0], _NAMED)
 
 
 def _are_sections(value: Any) -> bool:

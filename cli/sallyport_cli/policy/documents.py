@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path as FilePath
 from typing import Any
 
 from pydantic import ValidationError
 
 from sallyport_cli.policy.bedrock_models import Resolver
+from sallyport_cli.policy.beside import NO_FILES, Beside, files_beside
 from sallyport_cli.policy.canary_warnings import canary_warnings
 from sallyport_cli.policy.field_types import Surroundings
 from sallyport_cli.policy.limit_checks import limit_warnings
@@ -33,7 +35,8 @@ class PolicyFileError(Exception):
 class Document:
     """A sound document. `text` is what it was read from; `warnings` are lines like those of `PolicyFileError`.
 
-    `regions` are those of its targets; without them, as one is that was taken before, it can't be compiled.
+    `regions` are those of its targets, `beside` what the files that it names hold; without them, as one is that was
+    taken before, it can't be compiled.
     """
 
     name: str
@@ -42,15 +45,23 @@ class Document:
     lines: Lines
     warnings: tuple[str, ...] = ()
     regions: Regions = field(default_factory=dict)
+    beside: Beside = NO_FILES
 
 
 def read_document(
-    text: str, name: str, *, local: bool, resolve: Resolver | None = None, was_taken: bool = False
+    text: str,
+    name: str,
+    *,
+    local: bool,
+    resolve: Resolver | None = None,
+    was_taken: bool = False,
+    folder: FilePath | None = None,
 ) -> Document:
     """Read and check a document in YAML or JSON. `name` stands in messages; `local` takes http to this machine.
 
     `resolve` asks AWS where inference profiles process; None: there is none to ask. Of a document that `was_taken`
-    before, nobody is asked again. Raises `PolicyFileError`.
+    before, nobody is asked again. `folder` holds the files that it names; None: there are none. Raises
+    `PolicyFileError`.
     """
     try:
         parsed = parse_yaml(text)
@@ -58,17 +69,27 @@ def read_document(
         raise PolicyFileError(name, [Problem(error.line, "", error.reason)]) from None
     policy = _check(parsed, name, Surroundings(local, _zones(parsed.values)))
     regions = {} if was_taken else _regions(policy, parsed.lines, name, resolve)
+    beside = NO_FILES if was_taken else _beside(policy, parsed.lines, name, folder)
     warnings = [problem.located(name) for problem in _warnings(policy, regions, parsed.lines)]
-    return Document(name, text, policy, parsed.lines, tuple(warnings), regions)
+    return Document(name, text, policy, parsed.lines, tuple(warnings), regions, beside)
 
 
 def _regions(policy: Policy, lines: Lines, name: str, resolve: Resolver | None) -> Regions:
     regions, problems = regions_of_targets(policy, resolve)
-    if problems:
-        raise PolicyFileError(
-            name, [Problem(lines.of_value(path), field_name(path), reason) for path, reason in problems]
-        )
+    _refuse(problems, lines, name)
     return regions
+
+
+def _beside(policy: Policy, lines: Lines, name: str, folder: FilePath | None) -> Beside:
+    beside, problems = files_beside(policy, folder)
+    _refuse(problems, lines, name)
+    return beside
+
+
+def _refuse(problems: Sequence[tuple[Path, str]], lines: Lines, name: str) -> None:
+    if problems:
+        found = [Problem(lines.of_value(path), field_name(path), reason) for path, reason in problems]
+        raise PolicyFileError(name, found)
 
 
 def _check(parsed: Parsed, name: str, surroundings: Surroundings) -> Policy:
@@ -94,6 +115,8 @@ def _nothings(value: Any, path: Path = ()) -> Iterator[Path]:
     """Find what has no value. It isn't the same as a key left out: `models:` with nothing below may be a slip."""
     if value is None:
         yield path
+    elif path[:1] == ("verification",) and path[-1] == "schema":
+        return  # null is a value in a JSON Schema
     elif isinstance(value, dict):
         for key, below in value.items():
             yield from _nothings(below, (*path, key))

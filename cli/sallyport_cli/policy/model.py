@@ -22,6 +22,8 @@ from sallyport_cli.policy.sections import Section
 from sallyport_cli.policy.upstream_checks import upstream_problems
 from sallyport_cli.policy.upstream_types import AppName, UpstreamName
 from sallyport_cli.policy.upstreams import App, Upstream
+from sallyport_cli.policy.verification import Verification
+from sallyport_cli.policy.verification_checks import verification_problems
 from sallyport_cli.policy.yaml_reading import Path
 
 MAX_ISSUERS: Final = 20
@@ -209,6 +211,9 @@ class Policy(Section):
         default=None, max_length=MAX_CANARIES,
         description="Other targets for some; the first that is for a request decides. They replace the stack's.",
     )  # fmt: skip
+    verification: Verification | None = Field(
+        default=None, description="What requests and answers are held to beyond their API's schema."
+    )
     tenants: dict[kinds.TenantName, Tenant] | None = Field(
         default=None, max_length=MAX_TENANTS, description="What is in force for each tenant, by name."
     )
@@ -216,7 +221,7 @@ class Policy(Section):
     @model_validator(mode="after")
     def _check(self) -> Self:
         problems = [*self._residency_problems(), *limit_problems(self), *upstream_problems(self)]
-        problems += canary_problems(self)
+        problems += [*canary_problems(self), *verification_problems(self)]
         if problems:
             raise at(*problems)
         return self

@@ -75,8 +75,8 @@ def read_policy_file(path: str, *, local: bool, resolve: Resolver | None = None)
     """
     try:
         content = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
-        name = "<stdin>" if path == "-" else path
-        document = read_document(content.decode("utf-8"), name, local=local, resolve=resolve)
+        name, folder = ("<stdin>", None) if path == "-" else (path, Path(path).parent)
+        document = read_document(content.decode("utf-8"), name, local=local, resolve=resolve, folder=folder)
     except OSError as error:
         raise RefusedError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:

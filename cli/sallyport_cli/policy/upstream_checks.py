@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from sallyport.policy.upstream_rules import DEFAULT_UPSTREAM
+from sallyport.policy.upstream_rules import DEFAULT_UPSTREAM, GUARD
 from sallyport_cli.policy.targets import canary_targets_of, targets_of
 from sallyport_cli.policy.yaml_reading import Path
 
@@ -31,9 +31,10 @@ def upstream_warnings(policy: Policy) -> Problems:
     used = {target.upstream for _, _, target in targets_of(policy)}
     used |= {app.upstream for app in (policy.apps or {}).values()}
     used |= {target.upstream for _, _, target in canary_targets_of(policy)}
+    used |= {guard.upstream for guard in (policy.verification.guards if policy.verification else ())}
     for name, upstream in (policy.upstreams or {}).items():
         if name not in used:
-            yield ("upstreams", name), "warning: no model, app or canary uses it"
+            yield ("upstreams", name), "warning: no model, app, canary or guard uses it"
         elif upstream.provider in _WITH_CREDENTIALS and upstream.secret is None and upstream.url.startswith("https:"):
             yield ("upstreams", name), "warning: has no secret, so it is called without a credential"
 
@@ -72,6 +73,8 @@ def named_upstream(policy: Policy, path: Path, name: str, *, is_app: bool) -> Pr
         yield path, f"{name} is no upstream of the provider app, and speaks {upstream.provider}"
     elif not is_app and upstream.provider == "app":
         yield path, f"{name} is the upstream of an app; no model is there"
+    elif not is_app and upstream.provider == GUARD:
+        yield path, f"{name} is asked about prompts; no model is there"
 
 
 def _listed(names: list[str]) -> str:

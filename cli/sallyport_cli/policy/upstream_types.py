@@ -21,7 +21,9 @@ _MODEL: Final = "^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}$"
 _REGION: Final = "^([a-z]{2}(-[a-z]+)+-[0-9]{1,2}|global)$"
 
 
-def _one_of(known: tuple[str, ...], what: str) -> Callable[[str], str]:
+def one_of(known: tuple[str, ...], what: str) -> Callable[[str], str]:
+    """Give a check that a text is one of those known."""
+
     def check(text: str) -> str:
         if text not in known:
             raise ValueError(f"{text[:40]!r} is no {what}; known are {', '.join(known)}")
@@ -80,7 +82,8 @@ def _pattern(pattern: str) -> WithJsonSchema:
     return _schema(type="string", pattern=pattern)
 
 
-def _list_of(item: Any, schema: dict[str, Any], most: int, least: int = 0) -> Any:
+def list_of(item: Any, schema: dict[str, Any], most: int, least: int = 0) -> Any:
+    """Give the kind of a list without repetitions, of which one entry may stand alone."""
     listed = {"type": "array", "items": schema, "minItems": least, "maxItems": most}
     checks = (
         BeforeValidator(_listed),
@@ -96,11 +99,11 @@ AppName = Annotated[
     str, AfterValidator(matching(_APP, "an app is 1 to 64 lower-case letters, digits, dashes and underscores")),
     _pattern(_APP),
 ]  # fmt: skip
-Provider = Annotated[str, AfterValidator(_one_of(PROVIDERS, "provider")), _schema(enum=list(PROVIDERS))]
+Provider = Annotated[str, AfterValidator(one_of(PROVIDERS, "provider")), _schema(enum=list(PROVIDERS))]
 BaseUrl = Annotated[str, _pattern("^https?://")]
 SecretName = Annotated[str, AfterValidator(_secret), _pattern(_SECRET)]
 CredentialHeader = Annotated[
-    str, AfterValidator(_one_of(AUTHENTICATION, "header for a credential")), _schema(enum=list(AUTHENTICATION))
+    str, AfterValidator(one_of(AUTHENTICATION, "header for a credential")), _schema(enum=list(AUTHENTICATION))
 ]
 ModelId = Annotated[
     str,
@@ -108,15 +111,13 @@ ModelId = Annotated[
     _pattern(_MODEL),
 ]
 UpstreamRegion = Region
-HostedTools = _list_of(
+HostedTools = list_of(
     Annotated[str, AfterValidator(matching(_TOOL, "a type of tool is lower-case letters, digits and underscores"))],
     {"type": "string", "pattern": _TOOL},
     50,
 )
-Places = _list_of(Annotated[str, AfterValidator(_place)], {"type": "string", "pattern": _REGION}, 50, 1)
-RequestHeaders = _list_of(
+Places = list_of(Annotated[str, AfterValidator(_place)], {"type": "string", "pattern": _REGION}, 50, 1)
+RequestHeaders = list_of(
     Annotated[str, AfterValidator(_header(may_forward))], {"type": "string", "pattern": _HEADER}, 50
 )
-AnswerHeaders = _list_of(
-    Annotated[str, AfterValidator(_header(may_return))], {"type": "string", "pattern": _HEADER}, 50
-)
+AnswerHeaders = list_of(Annotated[str, AfterValidator(_header(may_return))], {"type": "string", "pattern": _HEADER}, 50)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, Self
 
 from pydantic import Field, ValidationInfo, model_validator
 
 from sallyport.policy.bedrock_ids import is_at_bedrock
-from sallyport.policy.upstream_rules import AppRules
+from sallyport.policy.upstream_rules import MODELLESS
 from sallyport.policy.urls import aws_region_of, bedrock_url, check_upstream_url, is_bedrock_url, is_loopback
 from sallyport_cli.policy import upstream_types as kinds
 from sallyport_cli.policy.field_types import Tenants, surroundings
 from sallyport_cli.policy.problems import at
 from sallyport_cli.policy.sections import Section
+from sallyport_cli.policy.verification_types import BesideName, Mode
 from sallyport_cli.policy.yaml_reading import Path
 
 ANTHROPIC_URL: Final = "https://api.anthropic.com"
@@ -26,7 +27,9 @@ type Problems = Iterator[tuple[Path, str]]
 class Upstream(Section):
     """One place that requests may go to."""
 
-    provider: kinds.Provider = Field(description="What it speaks; app: an application of your own.")
+    provider: kinds.Provider = Field(
+        description="What it speaks; app: an application of your own, guard: what is asked about prompts."
+    )
     base_url: kinds.BaseUrl | None = Field(
         default=None, description="https, before the API's paths. Of bedrock and anthropic it is known."
     )
@@ -78,10 +81,28 @@ class App(Section):
     tenants: Tenants | None = Field(default=None, description="The tenants that may call it. Without it: every one.")
     request_headers: kinds.RequestHeaders = Field(default=(), description="Headers of requests to pass on too.")
     answer_headers: kinds.AnswerHeaders = Field(default=(), description="Headers of answers to pass on too.")
+    openapi: BesideName | None = Field(
+        default=None, description="Its OpenAPI 3.1 or 3.0 document, a file beside this one; nothing else passes."
+    )
+    response: Mode | None = Field(
+        default=None, description="What becomes of answers that aren't as it says. Default: verification.response."
+    )
 
-    def as_json(self) -> dict[str, Any]:
-        """Give the fields of `AppRules`."""
-        return AppRules(self.upstream, self.tenants, self.request_headers, self.answer_headers)._asdict()
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.response is not None and self.openapi is None:
+            raise at((("response",), "needs openapi: there is nothing else to hold answers to"))
+        return self
+
+    def as_json(self, openapi: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Give the fields of `AppRules`, with its compiled OpenAPI document if it has one."""
+        own = {} if openapi is None else {"openapi": openapi, "response": self.response}
+        return own | {
+            "upstream": self.upstream,
+            "tenants": self.tenants,
+            "request_headers": self.request_headers,
+            "answer_headers": self.answer_headers,
+        }
 
 
 def _url_problems(upstream: Upstream, *, local: bool) -> Problems:
@@ -115,5 +136,5 @@ def _credential_problems(upstream: Upstream) -> Problems:
 def _feature_problems(upstream: Upstream) -> Problems:
     if upstream.store and upstream.provider != "openai":
         yield ("store",), "goes with openai alone"
-    if upstream.hosted_tools and upstream.provider == "app":
-        yield ("hosted_tools",), "doesn't go with app"
+    if upstream.hosted_tools and upstream.provider in MODELLESS:
+        yield ("hosted_tools",), f"doesn't go with {upstream.provider}"

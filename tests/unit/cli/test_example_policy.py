@@ -40,3 +40,6 @@ def test_what_it_offers_is_sound_too() -> None:
     assert document.policy.tenants is not None
     assert document.policy.tenants["acme"].limits[0].rule_name == document.policy.limits[2].rule_name
     assert document.policy.tenants["acme"].models == ("gpt-4o", "text-embedding-3-small")
+    assert document.policy.verification is not None
+    assert [rule.name for rule in document.policy.verification.leaks or ()] == ["secrets", "people", "planted"]
+    assert [rule.action for rule in document.policy.verification.prompts] == ["block", "report"]

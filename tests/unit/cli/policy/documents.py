@@ -47,6 +47,7 @@ upstreams:
     hosted_tools: [web_search]
   bedrock-fra: {provider: bedrock, region: eu-central-1}
   my-app-eu: {provider: app, base_url: "https://app.internal.example/base/", region: eu-west-1, secret: my-app}
+  guard-eu: {provider: guard, base_url: "https://guard.example/check", region: eu-west-1, secret: guard}
   my-app-new: {provider: app, base_url: "https://new.internal.example/", region: eu-west-1, secret: my-app-new}
 limits:
   - {scope: ip, unit: requests, limit: 120, window: 1m}
@@ -96,6 +97,40 @@ canaries:
       max_slow_increase: 0.1
   - {name: cool, routes: [chat_completions, messages], parameters: {temperature: 0}, weight: 5, guard: off}
   - {name: newer, app: summarizer, target: {upstream: my-app-new}, weight: 1}
+verification:
+  request:
+    unknown_fields: strip
+    max_messages: 200
+    max_images: 10
+    max_tools: 64
+    max_prompt_bytes: 200000
+    max_output_tokens: 8000
+    forbidden: [logit_bias]
+    forced: {temperature: 0, metadata: {team: a}}
+    schema: {type: object, properties: {user: {type: string}, x: {const: null}}}
+  response: report
+  routes:
+    embeddings: {response: off}
+    chat_completions:
+      request: {unknown_fields: refuse, max_messages: 100, forbidden: user, forced: {own_field: [1]}}
+      response: enforce
+      strip: [system_fingerprint, "choices[*].logprobs"]
+  tenants:
+    acme: {request: {max_tools: 0, forced: {top_p: 1}, schema: {required: [user]}}}
+  leaks:
+    - {name: secrets, detectors: [credentials, private_keys], action: block, routes: chat_completions}
+    - name: ours
+      patterns: [{name: ticket, pattern: 'ACME-[0-9]{6}', max_length: 11}]
+      words: [zebra-lantern-42]
+      action: report
+      where: [answers, requests]
+      apps: summarizer
+      tenants: [acme]
+  prompts:
+    - {name: jailbreak, roles: [user, tool], deny: '(?i)ignore (all )?previous', allow: ['[a-z]'], action: block}
+    - {name: hygiene, forbid: [control, bidi], max_repetition: 200, action: report, routes: messages, tenants: acme}
+  guards:
+    - {name: external, upstream: guard-eu, timeout_ms: 500, on_failure: open, routes: responses, tenants: [acme]}
 tenants:
   acme:
     allow_global: true

@@ -94,6 +94,9 @@ def test_the_routers_read_where_requests_may_go() -> None:
         "my-app-eu": UpstreamRules(
             "my-app-eu", "app", "https://app.internal.example/base", "eu-west-1", "gate/upstreams/my-app"
         ),
+        "guard-eu": UpstreamRules(
+            "guard-eu", "guard", "https://guard.example/check", "eu-west-1", "gate/upstreams/guard"
+        ),
         "my-app-new": UpstreamRules(
             "my-app-new", "app", "https://new.internal.example", "eu-west-1", "gate/upstreams/my-app-new"
         ),

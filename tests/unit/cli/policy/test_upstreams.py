@@ -256,6 +256,6 @@ def test_upstreams_without_a_use_or_a_credential_are_warned_of() -> None:
     text = UPSTREAMS.replace(", secret: up", "") + "models: {m: {targets: [{upstream: up}]}}"
     assert read(text).warnings == (
         "policy.yaml:3: upstreams.up: warning: has no secret, so it is called without a credential",
-        "policy.yaml:4: upstreams.fra: warning: no model, app or canary uses it",
-        "policy.yaml:5: upstreams.mine: warning: no model, app or canary uses it",
+        "policy.yaml:4: upstreams.fra: warning: no model, app, canary or guard uses it",
+        "policy.yaml:5: upstreams.mine: warning: no model, app, canary or guard uses it",
     )

@@ -1,0 +1,147 @@
+"""What the section on verification asks of itself, and of a document's routes, tenants, apps and upstreams."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from sallyport.errors import SchemaViolationError, UnsupportedFieldError
+from sallyport.policy.compiled_verification import COUNTS, REQUEST_ROUTES
+from sallyport.policy.upstream_rules import GUARD
+from sallyport.policy.verification_rules import UNKNOWN_FIELDS
+from sallyport.providers.hosted_tools import check_hosted_tools
+from sallyport.providers.kept_data import check_kept_data
+from sallyport.verification.schema import RequestSchema, read_built_in
+from sallyport_cli.policy.verification import GuardHook, Leaks, Prompts, Request, Verification
+from sallyport_cli.policy.yaml_reading import Path
+
+if TYPE_CHECKING:
+    from sallyport_cli.policy.model import Policy
+
+_SHOWN: Final = 6
+_GENERAL: Final = "verification.request"
+
+type Problems = Iterator[tuple[Path, str]]
+type Rule = Leaks | Prompts | GuardHook
+
+
+def verification_problems(policy: Policy) -> Problems:
+    """Tell what is wrong with the section on verification, by their paths."""
+    section = policy.verification
+    if section is None:
+        return
+    yield from _request_problems(section)
+    yield from _unknown(("verification", "tenants"), list(section.tenants), policy.tenants, "tenants")
+    for name, rules in (("leaks", section.leaks or ()), ("prompts", section.prompts), ("guards", section.guards)):
+        yield from _rule_problems(policy, ("verification", name), rules)
+    for place, guard in enumerate(section.guards):
+        yield from _guard_problems(policy, ("verification", "guards", place, "upstream"), guard.upstream)
+
+
+def requests_of(section: Verification) -> Iterator[tuple[Path, Request]]:
+    """Give every part about requests with its path, the general one first."""
+    if section.request is not None:
+        yield ("verification", "request"), section.request
+    for route, part in section.routes.items():
+        if part.request is not None:
+            yield ("verification", "routes", route, "request"), part.request
+    for tenant, own in section.tenants.items():
+        yield ("verification", "tenants", tenant, "request"), own.request
+
+
+@cache
+def api_fields(route: str) -> dict[str, Any]:
+    """Give the fields that a route's API has, each with its schema."""
+    fields: dict[str, Any] = read_built_in(route)["properties"]
+    return fields
+
+
+def _request_problems(section: Verification) -> Problems:
+    for path, request in requests_of(section):
+        routes = (str(path[2]),) if path[1] == "routes" else REQUEST_ROUTES
+        yield from _forced_problems((*path, "forced"), request, routes, is_of_a_route=path[1] == "routes")
+        if section.request is not None and request is not section.request:
+            yield from _widening(path, section.request, request)
+
+
+def _widening(path: Path, general: Request, own: Request) -> Problems:
+    """Refuse what would look as if it allowed more: the narrower of both counts."""
+    for name in COUNTS:
+        most, given = getattr(general, name), getattr(own, name)
+        if most is not None and given is not None and given > most:
+            yield (*path, name), f"is above {_GENERAL}.{name}, {most:,}, which counts here too; only less narrows it"
+    if own.unknown_fields is not None and general.unknown_fields is not None:
+        order = UNKNOWN_FIELDS.index
+        if order(own.unknown_fields) < order(general.unknown_fields):
+            reason = f"is less than {_GENERAL}.unknown_fields, {general.unknown_fields}, which counts here too"
+            yield (*path, "unknown_fields"), reason
+    for name, value in own.forced.items():
+        if general.forced.get(name, value) != value:
+            yield (*path, "forced", name), f"is forced to another value in {_GENERAL}"
+    for name in sorted({*general.forbidden} & {*own.forced}):
+        yield (*path, "forced", name), f"is forbidden in {_GENERAL}"
+    for name in sorted({*own.forbidden} & {*general.forced}):
+        yield (*path, "forbidden"), f"{name} is forced in {_GENERAL}"
+
+
+def _forced_problems(path: Path, request: Request, routes: Sequence[str], *, is_of_a_route: bool) -> Problems:
+    """Refuse values that no API takes, and those that the routers refuse of a client: they move data elsewhere."""
+    for name, text in request.forced.items():
+        knowing = [route for route in routes if name in api_fields(route)]
+        if not knowing and not is_of_a_route:
+            yield (*path, name), "is no field of these APIs; for one of your upstream's own, name the route"
+        for route in knowing:
+            reason = _refusal(route, name, json.loads(text))
+            if reason is not None:
+                yield (*path, name), f"is refused by {route}: {reason}"
+                break
+    body = {name: json.loads(text) for name, text in request.forced.items()}
+    for route in routes:
+        try:
+            check_hosted_tools(route, body, ())
+            check_kept_data(route, body)
+        except UnsupportedFieldError as error:
+            yield (*path, error.param or ""), f"is refused, as of a client: {error.message.rstrip('.')}"
+            return
+
+
+def _refusal(route: str, name: str, value: Any) -> str | None:
+    """Say why an API doesn't take a value of its field, None where it does."""
+    whole = read_built_in(route)
+    schema = {key: part for key, part in whole.items() if key != "required"}
+    try:
+        RequestSchema({**schema, "properties": {name: whole["properties"][name]}}).check({name: value})
+    except SchemaViolationError as error:
+        return error.message.removeprefix("Invalid request: ").rstrip(".")
+    return None
+
+
+def _rule_problems(policy: Policy, path: Path, rules: Sequence[Rule]) -> Problems:
+    names = [rule.name for rule in rules]
+    for place, rule in enumerate(rules):
+        first = names.index(rule.name)
+        if first != place:
+            yield (*path, place, "name"), f"is that of {path[-1]}[{first}] already"
+        yield from _unknown((*path, place, "tenants"), rule.tenants, policy.tenants, "tenants")
+        yield from _unknown((*path, place, "apps"), rule.scope.apps, policy.apps or (), "apps")
+
+
+def _unknown(path: Path, names: Sequence[str], known: Collection[str] | None, section: str) -> Problems:
+    unknown = [name for name in names if known is not None and name not in known]
+    if unknown:
+        yield path, f"not in {section}: {_listed(unknown)} (known: {_listed(list(known or ()))})"
+
+
+def _guard_problems(policy: Policy, path: Path, name: str) -> Problems:
+    upstream = (policy.upstreams or {}).get(name)
+    if upstream is None:
+        yield path, f"not in upstreams: {name} (known: {_listed(list(policy.upstreams or ()))})"
+    elif upstream.provider != GUARD:
+        yield path, f"{name} is no upstream of the provider {GUARD}, and speaks {upstream.provider}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "") or "none"
