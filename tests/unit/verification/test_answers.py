@@ -7,6 +7,7 @@ import pytest
 
 from sallyport.verification.answers import ROUTES, AnswerSchema
 from sallyport.verification.violations import ENCODING, SCHEMA, Violation
+from tests.support.replaced_values import with_each_value_replaced
 
 SHAPES = Path(__file__).with_name("shapes")
 WHOLE = sorted(path.relative_to(SHAPES).as_posix() for path in SHAPES.glob("*/*.json"))
@@ -124,15 +125,3 @@ def test_violations_name_fields_for_one_wrong_value_anywhere(route: str) -> None
             for body in with_each_value_replaced(shape(name), {"secret": "secret"}):
                 violation = SCHEMAS[route].check(body)
                 assert violation is None or (violation.kind == SCHEMA and "secret" not in violation.path)
-
-
-def with_each_value_replaced(value: Any, other: Any) -> list[Any]:
-    found = [other]
-    if isinstance(value, dict):
-        for name, child in value.items():
-            found += [{**value, name: replaced} for replaced in with_each_value_replaced(child, other)]
-    elif isinstance(value, list):
-        for index, child in enumerate(value):
-            changed = with_each_value_replaced(child, other)
-            found += [[*value[:index], replaced, *value[index + 1 :]] for replaced in changed]
-    return found

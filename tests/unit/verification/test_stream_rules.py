@@ -19,6 +19,7 @@ from sallyport.verification.violations import ENCODING, ORDER, SCHEMA, TERMINATI
 from sallyport_cli.echo.answers import chat_events
 from sallyport_cli.echo.anthropic import _events, _reply
 from sallyport_cli.echo.responses import response_events
+from tests.support.replaced_values import with_each_value_replaced
 
 SHAPES = Path(__file__).with_name("shapes")
 STREAMS = sorted(path.relative_to(SHAPES).as_posix() for path in SHAPES.glob("*/*.sse"))
@@ -115,6 +116,19 @@ def test_data_of_the_last_event_is_kept() -> None:
         assert checker.data == (None if event.data == DONE else json.loads(event.data))
     checker.feed(Event("message", "x", b""))
     assert checker.data is None
+
+
+@pytest.mark.parametrize("other", [None, True, -1, 1e300, "response.x", [], {"type": []}], ids=range(7))
+@pytest.mark.parametrize("name", STREAMS)
+def test_wrong_value_anywhere_is_told_or_passes(name: str, other: Any) -> None:
+    """Whatever an upstream sends, a checker tells of it, in words of the API's own."""
+    checker = StreamChecker(name.partition("/")[0])
+    for event in stream(name):
+        data = None if event.data == DONE else json.loads(event.data)
+        for replaced in with_each_value_replaced(data, other):
+            violation = checker.feed(event._replace(data=json.dumps(replaced)))
+            assert violation is None or violation.kind in {SCHEMA, ORDER, TERMINATION}
+    checker.end()
 
 
 # Chat
@@ -279,8 +293,10 @@ def test_messages_events_are_named_as_their_type() -> None:
         assert checked("messages", [first._replace(type=name), *others])[0] == Violation(ORDER, "event")
 
 
-def test_messages_have_no_done() -> None:
-    assert checked("messages", [*message_events(*WHOLE), DONE_EVENT]) == [Violation(ENCODING, "data")]
+def test_messages_have_done_at_most_at_their_end() -> None:
+    begun = message_events(*WHOLE[:3])
+    assert checked("messages", [*message_events(*WHOLE), DONE_EVENT]) == []
+    assert checked("messages", [*begun, DONE_EVENT]) == [Violation(ORDER, DONE), Violation(TERMINATION, END)]
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ class _ChatRules:
         if self.is_error(data):
             self._has_failed = True
             return None
-        for choice in data["choices"]:
+        for choice in data["choices"] or ():
             index = choice["index"]
             self._choices[index] = self._choices.get(index, False) or bool(choice.get("finish_reason"))
         return None
@@ -181,7 +181,8 @@ class _MessageRules:
     """`message_start`; blocks, each begun, added to and ended by its index; `message_delta`; `message_stop`.
 
     A block's index is its place in the message. `ping` and `error` may be anywhere, and an error is the end; types that
-    aren't known pass. Anthropic's SDKs go by the event's name, so it must be the data's type.
+    aren't known pass. Anthropic's SDKs go by the event's name, so it must be the data's type; `[DONE]`, with which
+    compatible servers end, has none, and is passed over there.
     """
 
     def __init__(self) -> None:
@@ -204,7 +205,7 @@ class _MessageRules:
         return self._take_own(kind, data.get("index", 0))
 
     def done(self) -> Violation | None:
-        return Violation(ENCODING, "data")
+        return None if self._is_stopped or self._has_failed else Violation(ORDER, DONE)
 
     def end(self) -> Violation | None:
         return None if self._is_stopped or self._has_failed else Violation(TERMINATION, "message_stop")
