@@ -48,7 +48,7 @@ e2e: build  ## Run every event of events/ through `sam local invoke` in Docker
 e2e-deploy: venv-dev  ## Deploy the template to an emulated AWS with `sam deploy`, and call it
 	$(BIN)/python -m tests.e2e.deploy.run
 
-bench: venv-bench  ## Measure cold starts, CPU, limits and the estimate of prompts (one with ARGS=limits)
+bench: venv-bench  ## Measure cold starts, CPU, limits, checks and the estimate of prompts (one with ARGS=limits)
 	$(BIN)/python -m bench $(ARGS)
 
 lock: venv-uv  ## Write the locks anew from pyproject.toml (upgrade with ARGS=--upgrade)

@@ -4,12 +4,12 @@ import argparse
 import platform
 import sys
 
-from bench import authorizer, canary, cold_start, estimate, limits, request, routing
+from bench import authorizer, canary, cold_start, estimate, limits, request, routing, verification
 from bench.stage import Stage, UnfitMachineError
 
 STAGED = {"cold-start": cold_start.run, "request": request.run, "authorizer": authorizer.run, "routing": routing.run}
 """Groups that measure the functions as shipped."""
-UNSTAGED = {"limits": limits.run, "estimate": estimate.run, "canary": canary.run}
+UNSTAGED = {"limits": limits.run, "estimate": estimate.run, "canary": canary.run, "verification": verification.run}
 GROUPS = (*STAGED, *UNSTAGED)
 
 

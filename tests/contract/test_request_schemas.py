@@ -15,6 +15,7 @@ RESPONSE = {"model": "gpt-a", "input": "hello"}
 COUNT = {"model": "claude-a", "messages": [USER]}
 MESSAGE = {**COUNT, "max_tokens": 100}
 TEXT = {"type": "text", "text": "hello"}
+CALL = {"type": "function", "id": "1", "function": {"name": "f", "arguments": "{}"}}
 BUILT_IN = ("chat_completions", "embeddings", "responses", "messages", "count_tokens")
 
 GOOD: list[tuple[str, dict[str, Any]]] = [
@@ -33,7 +34,7 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
             **CHAT,
             "messages": [
                 USER,
-                {"role": "assistant", "content": None, "tool_calls": [{"type": "function", "id": "1"}]},
+                {"role": "assistant", "content": None, "tool_calls": [CALL]},
                 {"role": "tool", "tool_call_id": "1", "content": "42"},
             ],
         },
@@ -45,7 +46,10 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     ("responses", RESPONSE),
     ("responses", {"model": "gpt-a", "prompt": {"id": "pmpt_1"}}),
     ("responses", {**RESPONSE, "stream": None, "store": None, "temperature": None, "a_field_of_next_month": {"x": 1}}),
-    ("responses", {**RESPONSE, "tools": [{"type": "function", "name": "f"}], "tool_choice": {"type": "function"}}),
+    (
+        "responses",
+        {**RESPONSE, "tools": [{"type": "function", "name": "f"}], "tool_choice": {"type": "function", "name": "f"}},
+    ),
     (
         "responses",
         {
@@ -94,6 +98,13 @@ BAD: list[tuple[str, Any, str | None, str]] = [
     ("chat_completions", {**CHAT, "stream": "yes"}, "stream", "of type boolean"),
     ("chat_completions", {**CHAT, "max_tokens": 0}, "max_tokens", "at least 1"),
     ("chat_completions", {**CHAT, "n": 129}, "n", "at most 128"),
+    (
+        "chat_completions",
+        {**CHAT, "messages": [{**USER, "content": [{"type": "text"}]}]},
+        "messages[0].content[0].text",
+        "is required",
+    ),
+    ("chat_completions", {**CHAT, "tools": [{"type": "function"}]}, "tools[0].function", "is required"),
     ("embeddings", {"model": "emb-a"}, "input", "is required"),
     ("embeddings", {**EMBEDDING, "input": ""}, "input", "at least 1 character"),
     ("embeddings", {**EMBEDDING, "input": []}, "input", "at least 1 item"),
@@ -127,6 +138,12 @@ BAD: list[tuple[str, Any, str | None, str]] = [
     ),
     ("messages", {**MESSAGE, "tools": ["web_search"]}, "tools[0]", "of type object"),
     ("messages", {**MESSAGE, "tools": [{"type": 5}]}, "tools[0].type", "of type string"),
+    (
+        "messages",
+        {**MESSAGE, "messages": [{**USER, "content": [{"type": "image", "source": {"type": "url", "url": 5}}]}]},
+        "messages[0].content[0].source.url",
+        "of type string",
+    ),
     ("count_tokens", {"model": "claude-a"}, "messages", "is required"),
     ("count_tokens", {**COUNT, "stream": True}, "stream", "one of False"),
 ]

@@ -79,14 +79,15 @@ class Parsed:
     lines: Lines
 
 
-def parse_yaml(text: str) -> Parsed:
+def parse_yaml(text: str, max_depth: int = _MAX_DEPTH) -> Parsed:
     """Read one YAML (or JSON) document with a mapping at its top. Raises `YamlError` for the first thing at fault."""
     if len(text.encode("utf-8", "surrogatepass")) > MAX_DOCUMENT_BYTES:
         raise YamlError(None, f"is larger than {MAX_DOCUMENT_BYTES // 1_000_000} MB")
     _check_visible(text)
     lines = Lines()
     try:
-        values = _read_stream(yaml.parse(_without_surrogate_pairs(text), Loader=_LOADER), lines)
+        events = yaml.parse(_without_surrogate_pairs(text), Loader=_LOADER)
+        values = _read_stream(events, _Reader(events, lines, max_depth))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise YamlError(mark.line + 1 if mark else None, f"isn't YAML: {error.problem or error.context}") from None
@@ -112,12 +113,12 @@ def _without_surrogate_pairs(text: str) -> str:
     return _ESCAPE.sub(lambda found: json.loads(f'"{found[0]}"') if found["pair"] else found[0], text)
 
 
-def _read_stream(events: Iterator[Any], lines: Lines) -> dict[str, Any]:
+def _read_stream(events: Iterator[Any], reader: _Reader) -> dict[str, Any]:
     next(events)  # the stream's start
     if not isinstance(next(events), yaml.DocumentStartEvent):
         raise YamlError(None, "is empty")
     first = next(events)
-    values = _Reader(events, lines).read(first, ())
+    values = reader.read(first, ())
     next(events)  # the document's end
     following = next(events)
     if isinstance(following, yaml.DocumentStartEvent):
@@ -130,9 +131,10 @@ def _read_stream(events: Iterator[Any], lines: Lines) -> dict[str, Any]:
 class _Reader:
     """Reads values from parser events."""
 
-    def __init__(self, events: Iterator[Any], lines: Lines) -> None:
+    def __init__(self, events: Iterator[Any], lines: Lines, max_depth: int) -> None:
         self._events = events
         self._lines = lines
+        self._max_depth = max_depth
 
     def read(self, event: Any, path: Path) -> Any:
         """Read the value that begins with `event`."""
@@ -141,8 +143,8 @@ class _Reader:
         if isinstance(event, yaml.ScalarEvent):
             _check_readable(event)
             return _scalar(event)
-        if len(path) >= _MAX_DEPTH:
-            raise YamlError(_line(event), f"is nested more than {_MAX_DEPTH} deep")
+        if len(path) >= self._max_depth:
+            raise YamlError(_line(event), f"is nested more than {self._max_depth} deep")
         return self._sequence(path) if isinstance(event, yaml.SequenceStartEvent) else self._mapping(path)
 
     def _sequence(self, path: Path) -> list[Any]:

@@ -25,11 +25,10 @@ def read_query(event: Mapping[str, Any]) -> Query:
 
 def app_request(request: Request, query: Query, app: AppRules, upstream: UpstreamRules) -> UpstreamRequest:
     """Give the request to an app, without the caller's identity. Raises `RequestError` and `MethodNotAllowedError`."""
-    if request.method not in METHODS:
-        raise MethodNotAllowedError("No app is asked by this method.", headers={"allow": ", ".join(METHODS)})
+    check_method(request)
     url = parse_url(upstream.base_url)
-    target = app_target(url.path, _path(request), query)
-    body = _body(request)
+    target = app_target(url.path, app_path(request), query)
+    body = app_body(request)
     headers = {"user-agent": "sallyport", **forwarded_headers(request.headers, app.request_headers)}
     headers |= {"host": url.authority, "accept-encoding": "identity"}
     if request.method in _WITH_BODY and not body:
@@ -37,8 +36,17 @@ def app_request(request: Request, query: Query, app: AppRules, upstream: Upstrea
     return UpstreamRequest(request.method, target, headers, body)
 
 
-def _path(request: Request) -> str | None:
-    """Give the path below the app, None for the app itself. API Gateway's variable may lack the slashes around it."""
+def check_method(request: Request) -> None:
+    """Raise `MethodNotAllowedError` for a method that no app is asked by."""
+    if request.method not in METHODS:
+        raise MethodNotAllowedError("No app is asked by this method.", headers={"allow": ", ".join(METHODS)})
+
+
+def app_path(request: Request) -> str | None:
+    """Give the path below the app, None for the app itself. Raises `RequestError`.
+
+    API Gateway's variable may lack the slashes around it.
+    """
     if "//" in request.path:
         raise RequestError("The path has an empty segment.")
     path = request.path_parameters.get("proxy")
@@ -48,7 +56,8 @@ def _path(request: Request) -> str | None:
     return f"{bare}/" if bare else ""
 
 
-def _body(request: Request) -> bytes:
+def app_body(request: Request) -> bytes:
+    """Give the body. Raises `UnsupportedMediaTypeError`, `RequestError` and `RequestTooLargeError`."""
     if request.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
         raise UnsupportedMediaTypeError("A compressed request body isn't supported.")
     try:

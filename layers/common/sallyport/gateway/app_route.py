@@ -12,10 +12,12 @@ from sallyport.errors import (
     NotFoundError,
     SallyportError,
     SecretUnavailableError,
+    UpstreamInvalidResponseError,
     UpstreamNotConnectedError,
     UpstreamUnreachableError,
 )
 from sallyport.gateway.app_answer import AppAnswer, answer_headers, check_answer, is_event_stream
+from sallyport.gateway.app_documents import AnswerJudge, AppDocuments, Described, judge
 from sallyport.gateway.app_requests import Query, app_request, read_query
 from sallyport.gateway.decisions import Subject, Trail
 from sallyport.gateway.error_shapes import problem_event, problem_shape
@@ -25,6 +27,7 @@ from sallyport.gateway.request import Request, read_request
 from sallyport.gateway.signed_identity import Signing, signed
 from sallyport.policy.canary_rules import CANARY
 from sallyport.policy.upstream_rules import AppRules, Target, UpstreamRules
+from sallyport.policy.verification_rules import ENFORCE
 from sallyport.providers.usage import NoUsage, ReportedUsage
 from sallyport.routing.residency import ELIGIBLE, Caller, consider, eligible
 from sallyport.runtime.streaming import StreamedResponse
@@ -69,6 +72,7 @@ class _Case(NamedTuple):
     app: AppRules
     principal: Principal
     rules: RouterRules
+    described: Described | None
 
 
 class _Sending(NamedTuple):
@@ -80,6 +84,7 @@ class _Sending(NamedTuple):
     upstream: Upstream
     request: UpstreamRequest
     meter: Meter
+    described: Described | None
 
 
 class _NothingUsed(NoUsage):
@@ -93,16 +98,21 @@ class AppRoute:
 
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
+        self._documents = AppDocuments()
 
     def __call__(self, event: Mapping[str, Any], context: StreamedContext) -> StreamedResponse:
         """Answer one proxy event."""
-        return _Exchange(self._rooms, event, context).answer()
+        return _Exchange(self._rooms, self._documents, event, context).answer()
 
 
 class _Exchange(Exchange):
-    def __init__(self, rooms: Rooms, event: Mapping[str, Any], context: StreamedContext) -> None:
+    def __init__(
+        self, rooms: Rooms, documents: AppDocuments, event: Mapping[str, Any], context: StreamedContext
+    ) -> None:
         super().__init__(ROUTE, problem_shape, rooms, event, context)
         self._rooms = rooms
+        self._documents = documents
+        self._judge: AnswerJudge | None = None
 
     def _serve(self, event: Mapping[str, Any]) -> StreamedResponse:
         sending = self._check(read_request(event), read_query(event))
@@ -116,10 +126,11 @@ class _Exchange(Exchange):
             raise InsufficientScopeError(f"This credential lacks the scope {SCOPE!r}.")
         name, app = _app(request, rules, principal)
         self._record.note(app=name, method=request.method)
+        described = self._documents.check(name, app, request, query)
         stable = self._target(f"app:{name}", app, rules, caller)
         self._part = self._rooms.canaries.part(rules, request, principal, ROUTE, app=name)
         target = self._on_arm(stable, rules, caller)
-        case = _Case(request, query, name, app, principal, rules)
+        case = _Case(request, query, name, app, principal, rules, described)
         try:
             return self._ready(target, case)
         except SecretUnavailableError as error:
@@ -137,7 +148,7 @@ class _Exchange(Exchange):
         self._meter = meter = self._rooms.metering.meter(case.rules, asked, (target,))
         signing = Signing(case.principal, case.request.id, int(self._rooms.now_s()))
         request = signed(prepared, signing, upstream.secret.read())
-        return _Sending(f"app:{case.name}", case.app, target, upstream, request, meter)
+        return _Sending(f"app:{case.name}", case.app, target, upstream, request, meter, case.described)
 
     def _target(self, model: str, app: AppRules, rules: RouterRules, caller: Caller) -> Target:
         """Give where the app is, if the caller's data may go there. Where it may not, that is on record."""
@@ -170,8 +181,10 @@ class _Exchange(Exchange):
     def _forward(self, sending: _Sending) -> StreamedResponse:
         sending.meter.forward()
         response = self._send(sending)
+        has_body = sending.request.method != "HEAD"
         try:
             check_answer(response)
+            self._judge_answer(sending, response, has_body=has_body)
         except BaseException:
             response.close()
             raise
@@ -179,9 +192,37 @@ class _Exchange(Exchange):
         return StreamedResponse(
             status=response.status,
             headers={**answer_headers(response, sending.app.answer_headers), **self._headers},
-            body=AppAnswer(response, self._record, has_body=sending.request.method != "HEAD"),
+            body=AppAnswer(response, self._record, has_body=has_body, judge=self._judge),
             error_event=problem_event if is_event_stream(response) else None,
         )
+
+    def _judge_answer(self, sending: _Sending, response: UpstreamResponse, *, has_body: bool) -> None:
+        """Look at an answer before it goes on. Raises `UpstreamInvalidResponseError` for one that may not."""
+        mode = sending.app.answers.mode
+        self._judge = judge(sending.described, mode, response, has_body=has_body)
+        if self._judge is None:
+            return
+        self._judge.begin(mode)
+        if mode == ENFORCE and self._judge.violations:
+            raise UpstreamInvalidResponseError("The app's answer isn't as its OpenAPI document describes it.")
+
+    def _finish(self) -> None:
+        try:
+            self._note_violations()
+        except Exception as error:  # noqa: BLE001 - the log line and the settlement must follow
+            self._record.note_failure(error)
+        super()._finish()
+
+    def _note_violations(self) -> None:
+        """Tell the log and a metric of what is wrong with the answer, of which the client has had all that it gets."""
+        if self._judge is None:
+            return
+        self._judge.finish()
+        if self._judge.is_unchecked:
+            self._record.note(response_unchecked="size")
+        if self._judge.violations:
+            self._record.note(response_violations=[f"{kind} {path}".rstrip() for kind, path in self._judge.violations])
+            self._rooms.logger.metric("ResponseViolation", 1)
 
     def _send(self, sending: _Sending) -> UpstreamResponse:
         try:

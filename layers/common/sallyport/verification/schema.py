@@ -3,11 +3,15 @@
 import json
 import os
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, NoReturn
 
 import jsonschema_rs
 
 from sallyport.errors import SchemaViolationError
+from sallyport.verification.schema_cost import MAX_CHECKS, cost_of
+from sallyport.verification.strict_json import MAX_SHOWN_CHARS
+from sallyport.verification.unknown_fields import KnownFields
 
 _SCHEMAS = os.path.join(os.path.dirname(__file__), "schemas")
 
@@ -18,6 +22,8 @@ _DRAFTS = {
 }
 _MAX_PATTERN_BYTES = 1_048_576
 _MAX_REASON_CHARS = 300
+_MAX_WORDS_CHARS = 200
+"""Of a schema's own words in a refusal, such as the values that an operator permits."""
 
 
 class RequestSchema:
@@ -29,8 +35,13 @@ class RequestSchema:
 
     @classmethod
     def built_in(cls, name: str) -> "RequestSchema":
-        """Load the schema that ships for a route: `chat_completions` or `embeddings`."""
+        """Load the schema that ships for a route, such as `chat_completions`."""
         return cls(read_built_in(name))
+
+    @cached_property
+    def known_fields(self) -> KnownFields:
+        """Give what is known of a body's fields; for built-in schemas alone."""
+        return KnownFields(self._document)
 
     def check(self, body: Any) -> None:
         """Raise `SchemaViolationError` that names the first field at fault, if any is.
@@ -38,12 +49,21 @@ class RequestSchema:
         The validator's error holds a copy of the value at fault, so the root is looked at here, and no list of all
         errors is ever made: a body of a few hundred kilobytes would make gigabytes of them.
         """
+        if self._validator.is_valid(body):
+            return
         self._check_root(body)
+        if not self._explainable:
+            raise _violation([], "", None, body)
         try:
             self._validator.validate(body)
         except jsonschema_rs.ValidationError as error:
             keyword = str(error.schema_path[-1]) if error.schema_path else ""
             raise _violation(error.instance_path, keyword, self._keyword_value(error.schema_path), body) from None
+
+    @cached_property
+    def _explainable(self) -> bool:
+        """`is_valid` remembers what it has seen of a recursive schema; `validate` may take hours over the same body."""
+        return cost_of(self._document).explainable
 
     def _check_root(self, body: Any) -> None:
         if self._document.get("type") == "object" and not isinstance(body, dict):
@@ -53,17 +73,21 @@ class RequestSchema:
             raise _violation([], "required", required, body)
 
     def _keyword_value(self, path: Sequence[str | int]) -> Any:
+        """Give what the schema says there; None in a part with an `$id` of its own, whose paths begin anew."""
         value: Any = self._document
-        for step in path:
-            value = value[step]
+        try:
+            for step in path:
+                value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return None
         return value
 
 
 def compile_schema(document: Any) -> jsonschema_rs.Validator:
     """Compile a schema of draft 2020-12 or, if its `$schema` says so, of draft 7; formats count, which both leave open.
 
-    Raises `ValueError` for a schema that is none, for another draft, for a reference to another document, and for a
-    pattern that can't be matched in linear time or is too large.
+    Raises `ValueError` for a schema that is none, for another draft, for a reference to another document, for
+    references that multiply, and for a pattern that can't be matched in linear time or is too large.
     """
     named = document.get("$schema", _LATEST_DRAFT) if isinstance(document, dict) else _LATEST_DRAFT
     make = _DRAFTS.get(named.removesuffix("#")) if isinstance(named, str) else None
@@ -71,10 +95,13 @@ def compile_schema(document: Any) -> jsonschema_rs.Validator:
         raise ValueError("$schema must be that of draft 2020-12 or of draft 7")
     patterns = jsonschema_rs.RegexOptions(size_limit=_MAX_PATTERN_BYTES, dfa_size_limit=_MAX_PATTERN_BYTES)
     try:
-        return make(document, retriever=_refuse_reference, validate_formats=True, pattern_options=patterns)
+        validator = make(document, retriever=_refuse_reference, validate_formats=True, pattern_options=patterns)
     except jsonschema_rs.ValidationError as error:
         place = "/".join(str(step) for step in error.instance_path)
         raise ValueError(f"the schema is not valid at /{place}: {error.message}"[:_MAX_REASON_CHARS]) from None
+    if cost_of(document).checks > MAX_CHECKS:
+        raise ValueError(f"with its references followed, the schema has more than {MAX_CHECKS} checks")
+    return validator
 
 
 def read_built_in(name: str) -> dict[str, Any]:
@@ -92,13 +119,16 @@ def _violation(path: Sequence[str | int], keyword: str, wanted: Any, body: Any) 
 def _explain(path: Sequence[str | int], keyword: str, wanted: Any, body: Any) -> tuple[str, str]:
     """Give the field and the reason, made of the schema's own words."""
     field = _field(path)
-    if keyword == "required":
-        value = body
-        for step in path:
-            value = value[step]
-        missing = next(name for name in wanted if name not in value)
-        return _field([*path, missing]), "is required"
-    return field, _REASONS.get(keyword, "isn't as the API defines it").format(_words(wanted))
+    if keyword == "required" and isinstance(wanted, list):
+        return _field([*path, _missing(path, wanted, body)]), "is required"
+    reason = _REASONS.get(keyword) if wanted is not None else None
+    return field, (reason or "isn't as the API defines it").format(_words(wanted))
+
+
+def _missing(path: Sequence[str | int], wanted: Sequence[str], body: Any) -> str:
+    for step in path:
+        body = body[step]
+    return next(name for name in wanted if name not in body)
 
 
 _REASONS = {
@@ -120,13 +150,16 @@ _REASONS = {
 
 
 def _words(wanted: Any) -> str:
-    return ", ".join(str(item) for item in wanted) if isinstance(wanted, list) else str(wanted)
+    words = ", ".join(str(item) for item in wanted) if isinstance(wanted, list) else str(wanted)
+    return words if len(words) <= _MAX_WORDS_CHARS else f"{words[:_MAX_WORDS_CHARS]}..."
 
 
 def _field(path: Sequence[str | int]) -> str:
+    """Write a path; names of the client's own are cut, for one can be as long as a body."""
     field = ""
     for step in path:
-        field += f"[{step}]" if isinstance(step, int) else f".{step}" if field else step
+        name = step if isinstance(step, int) else step[:MAX_SHOWN_CHARS]
+        field += f"[{name}]" if isinstance(step, int) else f".{name}" if field else str(name)
     return field
 
 

@@ -47,10 +47,10 @@ def parse_strict(text: str) -> Any:
         raise InvalidJsonError("The request body isn't valid UTF-8.") from None
     except RecursionError:
         raise InvalidJsonError("The request body is nested too deeply.") from None
-    if _SURROGATE_ESCAPE.search(text) is not None:
-        _check_surrogates(value)
     if text.count("{") + text.count("[") > MAX_DEPTH and _deeper_than(value, MAX_DEPTH):
         raise InvalidJsonError(f"The request body is nested more than {MAX_DEPTH} levels deep.")
+    if _SURROGATE_ESCAPE.search(text) is not None:
+        _check_surrogates(value)
     return value
 
 

@@ -1,0 +1,55 @@
+"""The leak guard over a JSON value: every string in it, and every number that is long enough to be a card's.
+
+Names of fields are left alone. They are the API's or the app's, not the model's; another name would make the answer
+another type, and a client that looks for the field would fail.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from sallyport.verification.findings import Finding
+from sallyport.verification.leaks.scanner import Found, Scanner, findings_of, is_blocked
+
+_SHORTEST_NUMBER = 100_000_000
+"""Nine digits, a Dutch person's number."""
+
+
+class Scanned(NamedTuple):
+    """`value`: the same object if nothing in it was to be redacted. `is_blocked`: it may not go on."""
+
+    value: Any
+    findings: tuple[Finding, ...]
+    is_blocked: bool
+
+
+def scan_json(scanner: Scanner, value: Any) -> Scanned:
+    """Look at every string of a value as a text of its own; what is to be redacted is, in a copy."""
+    found: list[Found] = []
+    changed = _walk(scanner, value, found)
+    return Scanned(changed, findings_of(found), is_blocked(found))
+
+
+def _walk(scanner: Scanner, value: Any, found: list[Found]) -> Any:
+    if isinstance(value, str):
+        return _text(scanner, value, found)
+    if isinstance(value, int) and abs(value) >= _SHORTEST_NUMBER:
+        text = str(value)
+        redacted = _text(scanner, text, found)
+        return value if redacted == text else redacted
+    if isinstance(value, Mapping):
+        return _fields(scanner, value, found)
+    if isinstance(value, list):
+        items = [_walk(scanner, item, found) for item in value]
+        return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
+    return value
+
+
+def _fields(scanner: Scanner, value: Mapping[str, Any], found: list[Found]) -> Mapping[str, Any]:
+    fields = {name: _walk(scanner, field, found) for name, field in value.items()}
+    return fields if any(fields[name] is not value[name] for name in fields) else value
+
+
+def _text(scanner: Scanner, text: str, found: list[Found]) -> str:
+    leaks = scanner.scan(text)
+    found += leaks
+    return scanner.redact(text, leaks) if leaks else text

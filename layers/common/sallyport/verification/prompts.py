@@ -1,0 +1,123 @@
+"""An operator's rules for the words of a prompt: patterns, characters that hide something, endless repetition.
+
+A message's texts are looked at one by one and, where they follow each other as parts of one message, also as one, for
+models read them so. Everything takes time that grows with the text alone: patterns are RE2's, and the two expressions
+below never look at a character more than a few times, whatever the text.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from sallyport.errors import PromptRefusedError
+from sallyport.policy.verification_rules import BLOCK, PromptRules
+from sallyport.verification.findings import Finding, added_up
+from sallyport.verification.patterns import Pattern, compile_pattern
+from sallyport.verification.prompt_texts import PromptText, PromptTexts
+
+DENY, ALLOW, CONTROL, BIDI, REPETITION = "deny", "allow", "control", "bidi", "repetition"
+
+_FORBIDDEN = {
+    CONTROL: re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"),
+    BIDI: re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"),
+}
+"""Unicode's `Cc` but for tab, line feed and carriage return; and what has the property `Bidi_Control` (UAX #9)."""
+_REASONS = {
+    DENY: "has what it denies",
+    ALLOW: "has nothing of what it allows",
+    CONTROL: "has control characters",
+    BIDI: "has characters that change the direction of writing",
+    REPETITION: "repeats a character or a word too often",
+}
+_PROBE = 8
+"""Times in a row from which on a run is counted: a shorter one is passed at no more than this many looks at each."""
+
+
+class PromptChecker:
+    """Rules for prompts, compiled; make it once per policy version. Raises `ValueError` for what is no pattern."""
+
+    def __init__(self, rules: Sequence[PromptRules]) -> None:
+        self._rules = tuple(_Rule.compiled(one) for one in rules)
+
+    def check(self, route: str, body: Mapping[str, Any]) -> list[Finding]:
+        """Give what the rules that report have found.
+
+        Raises `PromptRefusedError` for a rule that blocks; it names the rule and the text's place, and never a word.
+        """
+        if not self._rules:
+            return []
+        found: list[Finding] = []
+        for texts in _messages(PromptTexts(route, body)):
+            for rule in self._rules:
+                found += rule.findings(texts)
+        return list(added_up(found))
+
+
+class _Rule(NamedTuple):
+    rules: PromptRules
+    deny: tuple[Pattern, ...]
+    allow: tuple[Pattern, ...]
+    repetition: Callable[[str], bool] | None
+
+    @classmethod
+    def compiled(cls, rules: PromptRules) -> "_Rule":
+        repeats = None if rules.max_repetition is None else _repetition(rules.max_repetition)
+        return cls(rules, tuple(map(compile_pattern, rules.deny)), tuple(map(compile_pattern, rules.allow)), repeats)
+
+    def findings(self, texts: Sequence[PromptText]) -> Iterator[Finding]:
+        """Give what is wrong with the texts of one message, each kind once; the last text is all of it as one."""
+        if texts[0].role not in self.rules.roles:
+            return
+        places = {kind: text for text in reversed(texts) for kind in self._kinds(text.text)}
+        if self.allow and not any(pattern.search(texts[-1].text) for pattern in self.allow):
+            places[ALLOW] = texts[-1]
+        for kind, text in places.items():
+            yield self._finding(kind, text)
+
+    def _kinds(self, text: str) -> Iterator[str]:
+        if any(pattern.search(text) for pattern in self.deny):
+            yield DENY
+        yield from (kind for kind in self.rules.forbid if _FORBIDDEN[kind].search(text))
+        if self.repetition is not None and self.repetition(text):
+            yield REPETITION
+
+    def _finding(self, kind: str, text: PromptText) -> Finding:
+        name = self.rules.name
+        if self.rules.action == BLOCK:
+            message = f"The rule {name!r} doesn't let this prompt pass: {text.path} {_REASONS[kind]}."
+            raise PromptRefusedError(message, param=text.path)
+        return Finding(f"prompts/{name}", kind)
+
+
+def _messages(texts: Iterable[PromptText]) -> Iterator[list[PromptText]]:
+    """Give texts by message: parts of one, and last, if there are several, all of it in one."""
+    for (role, path), group in groupby(texts, _message):
+        parts = list(group)
+        if len(parts) > 1:
+            parts.append(PromptText(role, path, "".join(part.text for part in parts)))
+        yield parts
+
+
+def _message(text: PromptText) -> tuple[str, str]:
+    """Give a text's message: `messages[0].content[1].text` is a part of `messages[0].content`, others stand alone."""
+    parent, _, step = text.path.rpartition("[")
+    return text.role, parent if step.endswith("].text") else text.path
+
+
+def _repetition(times: int) -> Callable[[str], bool]:
+    """Give whether a character, or a word between blanks, stands more than so often in a row."""
+    least = min(times, _PROBE)
+    character = re.compile(rf"(.)\1{{{least},}}+", re.DOTALL)
+    word = re.compile(rf"(?<!\S)(\S++)(?:\s++\1(?!\S)){{{least},}}+")
+
+    def repeats(text: str) -> bool:
+        if any(len(run[0]) > times for run in character.finditer(text)):
+            return True
+        return any(_word_count(run[0]) > times for run in word.finditer(text))
+
+    return repeats
+
+
+def _word_count(text: str) -> int:
+    return sum(1 for _ in re.finditer(r"\S++", text))

@@ -1,0 +1,108 @@
+"""What an operator lets a request hold, beyond what its API's schema says.
+
+Several rules may count for a request, for all routes, its route, and its tenant's: each can narrow and none can widen.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from sallyport.errors import SchemaViolationError, UnsupportedFieldError
+from sallyport.policy.verification_rules import IGNORE, REFUSE, STRIP, UNKNOWN_FIELDS, RequestRules
+from sallyport.verification.prompt_texts import EMBEDDINGS, PromptTexts
+from sallyport.verification.schema import RequestSchema
+
+_OUTPUT_FIELDS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+_TOOL_FIELDS = ("tools", "functions")
+
+
+class RequestChecks:
+    """The rules for one route and tenant, compiled; make it once per policy version.
+
+    Raises `ValueError` for a schema of the operator's that can't be compiled.
+    """
+
+    def __init__(self, route: str, schema: RequestSchema, rules: Sequence[RequestRules]) -> None:
+        self._route = route
+        self._schema = schema
+        self._unknown_fields = max((one.unknown_fields for one in rules), key=UNKNOWN_FIELDS.index, default=IGNORE)
+        self._forbidden = frozenset(name for one in rules for name in one.forbidden)
+        self._forced = _forced(rules, schema.known_fields.root.names)
+        self._schemas = tuple(RequestSchema(dict(own)) for one in rules for own in one.schemas)
+        self._max_messages = _least(one.max_messages for one in rules)
+        self._max_images = _least(one.max_images for one in rules)
+        self._max_tools = _least(one.max_tools for one in rules)
+        self._max_prompt_bytes = _least(one.max_prompt_bytes for one in rules)
+        self._max_output_tokens = _least(one.max_output_tokens for one in rules)
+
+    def apply(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Give a body that its API's schema has passed as it may go on: the same object if nothing was changed.
+
+        Raises `UnsupportedFieldError` or `SchemaViolationError`, which name the field and the reason and never a value.
+        """
+        body = self._without_unknown(body)
+        self._check_forbidden(body)
+        body = self._with_forced(body)
+        self._check_counts(body)
+        self._check_output(body)
+        for schema in self._schemas:
+            schema.check(body)
+        return body
+
+    def _without_unknown(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        known = self._schema.known_fields
+        if self._unknown_fields == REFUSE:
+            known.check(body)
+        elif self._unknown_fields == STRIP:
+            stripped: Mapping[str, Any] = known.strip(body)
+            return stripped
+        else:
+            known.check_spelling(body)
+        return body
+
+    def _check_forbidden(self, body: Mapping[str, Any]) -> None:
+        """A field that is null is as good as absent."""
+        for name in self._forbidden.intersection(body):
+            if body[name] is not None:
+                raise UnsupportedFieldError(f"{name} may not be set here.", param=name)
+
+    def _with_forced(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        changed = {name: value for name, value in self._forced.items() if name not in body or body[name] != value}
+        if not changed:
+            return body
+        forced = {**body, **changed}
+        self._schema.check(forced)
+        return forced
+
+    def _check_counts(self, body: Mapping[str, Any]) -> None:
+        texts = PromptTexts(self._route, body)
+        if self._route != EMBEDDINGS:
+            _check_count(texts.field, self._max_messages, texts.message_count, "item(s)")
+        _check_count(texts.field, self._max_images, texts.image_count, "image(s)")
+        for name in _TOOL_FIELDS:
+            _check_count(name, self._max_tools, partial(len, body.get(name) or ()), "item(s)")
+        _check_count(texts.field, self._max_prompt_bytes, texts.byte_count, "byte(s) of text, tools counted")
+
+    def _check_output(self, body: Mapping[str, Any]) -> None:
+        for name in _OUTPUT_FIELDS:
+            if self._max_output_tokens is not None and (body.get(name) or 0) > self._max_output_tokens:
+                message = f"Invalid request: {name} must be at most {self._max_output_tokens}."
+                raise SchemaViolationError(message, param=name)
+
+
+def _forced(rules: Sequence[RequestRules], known: frozenset[str]) -> Mapping[str, Any]:
+    """Give what is set: of two rules the first, which is the wider, and only what the route's API has."""
+    forced: dict[str, Any] = {}
+    for one in reversed(rules):
+        forced.update(one.forced)
+    return {name: value for name, value in forced.items() if name in known}
+
+
+def _least(maxima: Iterable[int | None]) -> int | None:
+    return min((maximum for maximum in maxima if maximum is not None), default=None)
+
+
+def _check_count(field: str, maximum: int | None, count: Callable[[], int], what: str) -> None:
+    """Count only where there is a maximum: a long conversation takes its time."""
+    if maximum is not None and count() > maximum:
+        raise SchemaViolationError(f"Invalid request: {field} must have at most {maximum} {what}.", param=field)
