@@ -138,11 +138,13 @@ class Gateway:
         with ThreadPoolExecutor(4) as pool:
             return list(pool.map(lambda user: self.ask(client, user, **headers), shuffled))
 
-    def rounds_until(self, users: Sequence[str], reached: Callable[[list[Answer]], bool]) -> list[Answer]:
+    def rounds_until(
+        self, users: Sequence[str], reached: Callable[[list[Answer]], bool], **headers: str
+    ) -> list[Answer]:
         """Have all users ask until a round is as wanted; gives every answer."""
         deadline, answers = time.monotonic() + DEADLINE_S, list[Answer]()
         while True:
-            found = self.round(users)
+            found = self.round(users, **headers)
             answers += found
             if reached(found):
                 return answers

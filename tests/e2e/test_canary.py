@@ -173,10 +173,11 @@ def test_operators_have_the_last_word(scene: Scene) -> None:
 
 def test_a_caller_with_the_scope_chooses_its_arm(scene: Scene) -> None:
     gateway = scene.gateway
-    chosen = gateway.round(USERS[:4], **{"x-sallyport-canary": "next"})
-    assert {answer.arm for answer in chosen} == {CANARY}
+    chosen = {"x-sallyport-canary": "next"}
+    gateway.rounds_until(USERS[:4], are_all(CANARY), **chosen)  # its breaker may be open from what it failed before
+    assert are_all(STABLE)(gateway.round(USERS[:4]))
     without = key_with(gateway.stack, tenant="demo", scopes="chat")
-    ignored = gateway.round(USERS[:4], key=without, **{"x-sallyport-canary": "next"})
+    ignored = gateway.round(USERS[:4], key=without, **chosen)
     assert {answer.arm for answer in ignored} == {STABLE}
 
 
