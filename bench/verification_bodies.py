@@ -1,5 +1,6 @@
-"""What `bench.verification` has checked: chats of three sizes and a streamed answer. Imports nothing, for it runs beside
-the peers too.
+"""What `bench.verification` has checked: chats of three sizes and a streamed answer.
+
+Imports nothing of the project, for it is made in the peers' environment too.
 """
 
 import json

@@ -7,11 +7,13 @@ import itertools
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sallyport.errors import SchemaViolationError
 from sallyport.verification.schema import RequestSchema, compile_schema, read_built_in
 from sallyport.verification.schema_cost import cost_of
-from tests.json_schema_suite import DRAFTS, IDS, gateway_says, reference_says
+from tests.json_schema_suite import DRAFTS, IDS, gateway_says, library_says, reference_says
 
 VALUES: list[Any] = [
     None, True, False, 0, 1, -1, 1.0, 0.5, 3, 7.5, 1e300, 10**30, "", "a", "ab", "abc", "\u0416\u0416", "\U0001f600",
@@ -123,6 +125,7 @@ ONLY: dict[str, dict[str, list[Any]]] = {
         "of later drafts": [{"dependentRequired": {"a": ["b"]}}, {"prefixItems": [False]}],
     },
 }  # fmt: skip
+REFERRING = ("references", "anchors", "beside a reference", "identifiers")
 CASES = [(draft, name) for draft in DRAFTS for name in [*BOTH, *ONLY[draft]]]
 
 
@@ -133,9 +136,35 @@ def test_gateway_and_reference_agree(draft: str, name: str) -> None:
     for schema, value in itertools.product(schemas, VALUES):
         named = {"$schema": IDS[draft], **schema} if isinstance(schema, dict) else schema
         verdict = gateway_says(named, value)
-        assert verdict == reference_says(named, value, draft), (named, value)
+        assert verdict == reference_says(named, value, draft) == library_says(named, value, draft), (named, value)
         seen.add(verdict)
     assert seen <= {True, False}
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_both_agree_on_schemas_put_together_by_chance(data: st.DataObject) -> None:
+    draft = data.draw(st.sampled_from(list(DRAFTS)))
+    parts = st.sampled_from([one for one in _all(draft) if isinstance(one, dict) and "$id" not in str(one)])
+    schema = {**data.draw(parts), **data.draw(parts)}
+    for keyword in data.draw(st.lists(st.sampled_from(["not", "allOf", "items", "properties", "if"]), max_size=3)):
+        schema = _within(keyword, schema, data.draw(parts))
+    named = {"$schema": IDS[draft], **schema}
+    for value in VALUES:
+        verdict = gateway_says(named, value)
+        assert verdict == reference_says(named, value, draft) == library_says(named, value, draft), (named, value)
+        assert isinstance(verdict, bool)
+
+
+def _all(draft: str) -> list[Any]:
+    """Give every schema that means the same wherever it stands: without references into its own document."""
+    alone = {name: some for name, some in {**BOTH, **ONLY[draft]}.items() if name not in REFERRING}
+    return list(itertools.chain(*alone.values()))
+
+
+def _within(keyword: str, schema: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    inside: Any = {"allOf": [schema, other], "properties": {"a": schema, "b": other}}.get(keyword, schema)
+    return {keyword: inside, "then": other} if keyword == "if" else {keyword: inside}
 
 
 def test_cases_accept_and_refuse() -> None:
@@ -279,6 +308,11 @@ def test_references_that_lead_too_deep_are_refused() -> None:
 @pytest.mark.parametrize("name", ["chat_completions", "embeddings", "responses", "messages", "count_tokens"])
 def test_built_in_schema_can_say_which_field_is_at_fault(name: str) -> None:
     assert cost_of(read_built_in(name)).explainable
+
+
+@pytest.mark.parametrize("value", [5, None, True, 1.5, "x", []])
+def test_body_that_is_no_object_is_refused_by_a_schema_for_objects(value: Any) -> None:
+    assert gateway_says({"required": ["a"], "const": {"a": 1}}, value) is False
 
 
 def test_schema_that_is_nested_too_deeply_is_refused() -> None:
