@@ -35,6 +35,10 @@ from sallyport.providers.bedrock_answers import _FINISH_REASONS
 from sallyport.providers.bedrock_converse import converse_body
 from sallyport.providers.bedrock_events import told_failure
 from sallyport.providers.provider import Call
+from sallyport.verification.answers import AnswerSchema
+from sallyport.verification.event_stream import EventReader
+from sallyport.verification.stream_rules import StreamChecker
+from sallyport.verification.violations import ORDER, SCHEMA
 from sallyport_cli.echo.event_stream import message
 from tests.support.bedrock import MODEL, RULES, chat, echo_bedrock, messages
 
@@ -276,6 +280,24 @@ def test_the_echos_faults_are_told_apart(url: str, call: Call, model: str, expec
     with pytest.raises(UpstreamError) as failed:
         asked(url, call._replace(model=model))
     assert type(failed.value) is expected
+
+
+@pytest.mark.parametrize(("model", "kind"), [("fault-schema", SCHEMA), ("fault-order", ORDER)])
+def test_violations_of_the_echos_messages_stand_in_its_stream(url: str, model: str, kind: str) -> None:
+    checker = StreamChecker("messages")
+    events = EventReader().feed(asked(url, messages(stream=True)._replace(model=model)))
+    found = [violation.kind for violation in map(checker.feed, events) if violation is not None]
+    assert found[0] == kind
+
+
+@pytest.mark.parametrize("call", [chat(), messages()])
+@pytest.mark.parametrize("model", ["fault-schema", "fault-html"])
+def test_violations_of_the_echos_whole_answers_are_found(url: str, call: Call, model: str) -> None:
+    try:
+        violation = AnswerSchema.built_in(call.operation).check_text(asked(url, call._replace(model=model)))
+    except UpstreamInvalidResponseError:
+        return
+    assert violation is not None
 
 
 @pytest.mark.parametrize("call", [chat(), messages()])

@@ -14,7 +14,11 @@ from typing import Any, Final
 
 MODELS: Final = ("echo", "echo-large", "echo-embedding", "gpt-4o", "gpt-4o-mini", "text-embedding-3-small")
 DEFAULT_DIMENSIONS: Final = 256
-_WORDS = re.compile(r"\s*\S+\s*$|\s*\S+")
+WORDS: Final = re.compile(r"\s*AKIAIOSF(?=O)|\s*\S+\s*$|\s*\S+")
+"""About a word; AWS's key of its documentation in two pieces, as a model's tokens would cut it."""
+
+WRONG_EVENT: Final = b'data: {"id":"chatcmpl-0","object":"chat.completion.chunk","created":0,"choices":"none"}\n\n'
+"""Of which a field is of a wrong type."""
 
 
 class BadRequestError(Exception):
@@ -39,7 +43,7 @@ def reply_pieces(request: dict[str, Any]) -> tuple[list[str], str]:
 
 def in_pieces(text: str, limit: Any) -> tuple[list[str], bool]:
     """A text in pieces of about a word, of which there are no more than `limit`; and whether that is all of it."""
-    pieces = _WORDS.findall(text) or [""]
+    pieces = WORDS.findall(text) or [""]
     if isinstance(limit, int) and len(pieces) > limit:
         return pieces[:limit], False
     return pieces, True

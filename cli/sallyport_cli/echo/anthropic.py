@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hmac
 import json
-import re
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
@@ -17,11 +16,16 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from sallyport_cli.echo.answers import BadRequestError
+from sallyport_cli.echo.answers import WORDS, BadRequestError
 from sallyport_cli.echo.faults import Faults
 from sallyport_cli.echo.serving import Answer, guarded, whole
+from sallyport_cli.echo.violations import asked, sent, spoiled, streamed
 
-_WORDS: Final = re.compile(r"\s*\S+\s*$|\s*\S+")
+_WRONG_EVENT: Final = (
+    b'event: content_block_delta\ndata: {"type":"content_block_delta","index":"none","delta":"none"}\n\n'
+)
+"""Of which fields are of a wrong type."""
+
 _ERROR_KINDS: Final = {
     401: "authentication_error",
     402: "billing_error",
@@ -89,7 +93,7 @@ class _Api:
         if not isinstance(body, dict):
             return error(400, "The request body is not valid JSON.")
         faults = self._faults.for_model(str(body.get("model", "")))
-        return guarded(lambda: answer(body, faults), faults, error)
+        return guarded(lambda: answer(asked(body, faults), faults), faults, error)
 
     def _has_key(self, request: Request) -> bool:
         given = request.headers.get("x-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")
@@ -102,7 +106,8 @@ def _messages(body: dict[str, Any], faults: Faults) -> ASGIApp:
         raise BadRequestError("max_tokens: Field required")
     reply = _reply(body, limit)
     if body.get("stream"):
-        return Answer(_events(body, reply), "text/event-stream; charset=utf-8", faults, headers=_request_id())
+        events = streamed(_events(body, reply), _WRONG_EVENT, faults)
+        return Answer(events, "text/event-stream; charset=utf-8", faults, headers=_request_id())
     return _json(_message(body, reply), faults)
 
 
@@ -113,16 +118,16 @@ def _count(body: dict[str, Any], faults: Faults) -> ASGIApp:
 def _json(body: dict[str, Any], faults: Faults) -> ASGIApp:
     if faults.cut_after is not None or faults.stall_after is not None:
         return whole(body, faults)
-    data = json.dumps(body).encode()
+    data = sent(json.dumps(spoiled(body, faults)).encode(), faults)
     return Answer([data], "application/json", faults, len(data), _request_id())
 
 
 def _reply(body: dict[str, Any], limit: int) -> _Reply:
     text = _last_user_text(body)
     if (tool := _called_tool(body, text)) is not None:
-        return _Reply(_WORDS.findall(text), "tool_use", None, tool, {"text": text})
+        return _Reply(WORDS.findall(text), "tool_use", None, tool, {"text": text})
     stop = next((stop for stop in body.get("stop_sequences") or () if stop and stop in text), None)
-    pieces = _WORDS.findall(text.partition(stop)[0] if stop else text)
+    pieces = WORDS.findall(text.partition(stop)[0] if stop else text)
     if len(pieces) > limit:
         return _Reply(pieces[:limit], "max_tokens")
     return _Reply(pieces, "stop_sequence" if stop else "end_turn", stop)

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from sallyport_cli.echo import anthropic, bedrock, responses
 from sallyport_cli.echo.answers import (
     MODELS,
+    WRONG_EVENT,
     chat_completion,
     chat_events,
     embeddings,
@@ -25,6 +26,7 @@ from sallyport_cli.echo.answers import (
 )
 from sallyport_cli.echo.faults import Faults
 from sallyport_cli.echo.serving import Answer, guarded, openai_error, whole
+from sallyport_cli.echo.violations import asked, streamed
 
 
 def create_app(faults: Faults, *, require_key: str | None = None, jwks: Sequence[Path] = ()) -> Starlette:
@@ -49,6 +51,10 @@ def _serve_json(path: Path) -> Callable[[Request], Awaitable[FileResponse]]:
     return serve
 
 
+def _stream(body: dict[str, Any], faults: Faults) -> Answer:
+    return Answer(streamed(chat_events(body), WRONG_EVENT, faults), "text/event-stream", faults)
+
+
 class _Echo:
     def __init__(self, faults: Faults, require_key: str | None) -> None:
         self._faults = faults
@@ -59,9 +65,10 @@ class _Echo:
         if not isinstance(body, dict):
             return body
         faults = self._faults.for_model(str(body.get("model", "")))
+        request_body = asked(body, faults)
         if body.get("stream"):
-            return guarded(lambda: Answer(list(chat_events(body)), "text/event-stream", faults), faults)
-        return guarded(lambda: whole(chat_completion(body), faults), faults)
+            return guarded(lambda: _stream(request_body, faults), faults)
+        return guarded(lambda: whole(chat_completion(request_body), faults), faults)
 
     async def embed(self, request: Request) -> ASGIApp:
         body = await self._accept(request)

@@ -14,10 +14,13 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from sallyport_cli.echo.answers import BadRequestError
+from sallyport_cli.echo.converse import WRONG_EVENT as WRONG_CONVERSE_EVENT
 from sallyport_cli.echo.converse import converse, converse_events
 from sallyport_cli.echo.faults import Faults
+from sallyport_cli.echo.invoke import WRONG_EVENT as WRONG_MESSAGE_EVENT
 from sallyport_cli.echo.invoke import message, message_events
 from sallyport_cli.echo.serving import Answer, guarded
+from sallyport_cli.echo.violations import asked, sent, spoiled, streamed
 
 EVENT_STREAM: Final = "application/vnd.amazon.eventstream"
 SIGNATURE: Final = re.compile(
@@ -43,12 +46,18 @@ def routes(faults: Faults, require_key: str | None) -> list[Route]:  # noqa: ARG
     """Bedrock's routes, with `faults` for every request; those without a signature are refused."""
     return [
         _route("converse", faults, lambda body, _, wrong: _whole(converse(body), wrong)),
-        _route("converse-stream", faults, lambda body, _, wrong: _streamed(converse_events(body), wrong)),
+        _route(
+            "converse-stream",
+            faults,
+            lambda body, _, wrong: _streamed(streamed(converse_events(body), WRONG_CONVERSE_EVENT, wrong), wrong),
+        ),
         _route("invoke", faults, lambda body, model, wrong: _whole(message(body, model), wrong)),
         _route(
             "invoke-with-response-stream",
             faults,
-            lambda body, model, wrong: _streamed(message_events(body, model), wrong),
+            lambda body, model, wrong: _streamed(
+                streamed(message_events(body, model), WRONG_MESSAGE_EVENT, wrong), wrong
+            ),
         ),
     ]
 
@@ -67,7 +76,7 @@ def _route(action: str, faults: Faults, make: Make) -> Route:
         model = request.path_params["model"]
         wrong = faults.for_model(model.removeprefix("anthropic."))  # its ids begin with who made the model
         raw = await request.body()
-        return guarded(lambda: make(_read(raw), model, wrong), wrong, bedrock_error)
+        return guarded(lambda: make(asked(_read(raw), wrong), model, wrong), wrong, bedrock_error)
 
     return Route(f"/model/{{model:path}}/{action}", answer, methods=["POST"])
 
@@ -83,7 +92,7 @@ def _read(raw: bytes) -> dict[str, Any]:
 
 
 def _whole(body: dict[str, Any], faults: Faults) -> ASGIApp:
-    data = json.dumps(body, separators=(",", ":")).encode()
+    data = sent(json.dumps(spoiled(body, faults), separators=(",", ":")).encode(), faults)
     third = len(data) // 3 + 1
     parts = [data[start : start + third] for start in range(0, len(data), third)]
     return Answer(parts, "application/json", faults, headers=_raw_headers())

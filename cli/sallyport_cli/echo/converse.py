@@ -24,6 +24,10 @@ _BLOCKS: Final = frozenset({"text", "image", "toolUse", "toolResult"})
 _CALL: Final = re.compile(r"call:(\S+)")
 
 
+WRONG_EVENT: Final = event("contentBlockDelta", {"contentBlockIndex": 0, "delta": "none"})
+"""Of which a field is of a wrong type."""
+
+
 class Reply(NamedTuple):
     """What is answered: text in pieces of about a word, or a tool's call."""
 

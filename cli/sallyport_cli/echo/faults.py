@@ -12,7 +12,16 @@ FAULT_MODELS: Final = {
     "fault-silent": "takes the request and never answers",
     "fault-garbage": "answers 200 with bytes that are neither JSON nor SSE",
     "fault-stall": "streams two chunks, then sends nothing more and keeps the connection open",
+    "fault-schema": "answers with a field of a wrong type; of a stream in the third event",
+    "fault-order": "streams its first event again, after two events and after the end",
+    "fault-unfinished": "ends a stream without its last two events, or a body in the middle, in good order",
+    "fault-html": "answers 200 with a page of HTML, and says so",
+    "fault-leak": "says an AWS key (of AWS's documentation) and a card's number (for tests), streamed in pieces",
 }
+SCHEMA, ORDER, UNFINISHED, HTML, LEAK = "schema", "order", "unfinished", "html", "leak"
+VIOLATIONS: Final = (SCHEMA, ORDER, UNFINISHED, HTML, LEAK)
+"""What an answer has that looks like a good one."""
+
 CHUNKS_BEFORE_FAULT: Final = 2
 
 
@@ -30,7 +39,10 @@ class Turns:
 
 @dataclass(frozen=True)
 class Faults:
-    """What goes wrong. Nothing, unless asked for. With `turns`, `status` answers those alone that have one."""
+    """What goes wrong. Nothing, unless asked for. With `turns`, `status` answers those alone that have one.
+
+    `violation`: one of `VIOLATIONS`, or empty.
+    """
 
     delay_ms: int = 0
     status: int | None = None
@@ -39,12 +51,15 @@ class Faults:
     stall_after: int | None = None
     silent: bool = False
     garbage: bool = False
+    violation: str = ""
 
     def for_model(self, model: str) -> Faults:
         """These faults and the one that `model` names, if it names one."""
         name = model.removeprefix("fault-") if model.startswith("fault-") else ""
         if name.isdecimal() and 400 <= int(name) <= 599:  # noqa: PLR2004 - HTTP's error statuses
             return replace(self, status=int(name), turns=None)
+        if name in VIOLATIONS:
+            return replace(self, violation=name)
         named = {
             "cut": replace(self, cut_after=CHUNKS_BEFORE_FAULT),
             "silent": replace(self, silent=True),

@@ -66,3 +66,7 @@ def _usage(body: dict[str, Any], written: int) -> dict[str, int]:
 def _chunk(kind: str, **fields: Any) -> bytes:
     data = json.dumps({"type": kind, **fields}, separators=(",", ":")).encode()
     return event("chunk", {"bytes": base64.b64encode(data).decode(), "p": "abcdef"})
+
+
+WRONG_EVENT: Final = _chunk("content_block_delta", index=0, delta="none")
+"""Of which a field is of a wrong type."""

@@ -20,8 +20,15 @@ from starlette.types import ASGIApp
 from sallyport_cli.echo.answers import BadRequestError, in_pieces, model_of, text_of
 from sallyport_cli.echo.faults import Faults
 from sallyport_cli.echo.serving import Answer, guarded, openai_error, whole
+from sallyport_cli.echo.violations import asked, streamed
 
 _CALL: Final = re.compile(r"\bcall:([A-Za-z0-9_-]{1,64})")
+_WRONG_EVENT: Final = (
+    b"event: response.output_item.added\n"
+    b'data: {"type":"response.output_item.added","sequence_number":2,"output_index":"none","item":"none"}\n\n'
+)
+"""Of which fields are of a wrong type."""
+
 _REPEATED: Final[dict[str, Any]] = {
     # fields of a request that its response repeats, and what they are where it has none
     "background": False,
@@ -76,9 +83,14 @@ def routes(faults: Faults, require_key: str | None) -> list[Route]:
 
 
 def _answer(body: dict[str, Any], faults: Faults) -> ASGIApp:
+    said = asked(body, faults)
     if body.get("stream"):
-        return guarded(lambda: Answer(list(response_events(body)), "text/event-stream", faults), faults)
-    return guarded(lambda: whole(response(body), faults), faults)
+        return guarded(lambda: _stream(said, faults), faults)
+    return guarded(lambda: whole(response(said), faults), faults)
+
+
+def _stream(body: dict[str, Any], faults: Faults) -> ASGIApp:
+    return Answer(streamed(response_events(body), _WRONG_EVENT, faults), "text/event-stream", faults)
 
 
 def response(request: dict[str, Any]) -> dict[str, Any]:

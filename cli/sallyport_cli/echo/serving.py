@@ -12,6 +12,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sallyport_cli.echo.answers import BadRequestError, error_body
 from sallyport_cli.echo.faults import Faults
+from sallyport_cli.echo.violations import content_type as answered_type
+from sallyport_cli.echo.violations import sent, spoiled
 
 type ErrorAnswer = Callable[[int, str, str | None, str | None], ASGIApp]
 """Makes an answer of a status, a message, a code and the field at fault, in an API's own shape."""
@@ -37,7 +39,7 @@ def openai_error(status: int, message: str, code: str | None = None, param: str 
 
 def whole(body: dict[str, Any], faults: Faults) -> ASGIApp:
     """A JSON answer; in three parts where it is to be cut or to stall."""
-    data = json.dumps(body).encode()
+    data = sent(json.dumps(spoiled(body, faults)).encode(), faults)
     if faults.cut_after is None and faults.stall_after is None:
         return Answer([data], "application/json", faults, len(data))
     third = len(data) // 3 + 1
@@ -56,7 +58,7 @@ class Answer:
         headers: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:
         self._chunks = [b"\x00\xffnot what you asked for"] if faults.garbage else list(chunks)
-        self._headers = [(b"content-type", content_type.encode()), *headers]
+        self._headers = [(b"content-type", answered_type(content_type, faults).encode()), *headers]
         if length is not None and not faults.garbage:
             self._headers.append((b"content-length", str(length).encode()))
         self._faults = faults
