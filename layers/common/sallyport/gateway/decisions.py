@@ -52,14 +52,32 @@ class Decisions:
 
     def note_canary(self, fields: Mapping[str, Field], considered: Iterable[Considered]) -> None:
         """Add the part in a canary, and the target that was looked at for it."""
-        seen = self._common.get("considered")
         self._common |= fields
-        self._common["considered"] = [*(seen if isinstance(seen, list) else ()), *map(_in_words, considered)]
+        self._consider(considered)
+
+    def note_guards(self, considered: Iterable[Considered]) -> None:
+        """Add the guards that were looked at; one that the caller's data may not go to is never asked."""
+        self._consider(considered)
 
     def refuse(self, code: str) -> None:
         """Record that it goes nowhere."""
         self._trail.decision(**self._common, verdict="refuse", code=code)
         self._last = {"verdict": "refuse"}
+
+    def consult(self, upstream: Upstream, guard: str) -> None:
+        """Record that a guard is shown the prompt, right before it is: a sending as well, but none to a target."""
+        rules = upstream.rules
+        self._trail.decision(
+            **self._common,
+            upstream=rules.name,
+            region=rules.region,
+            regions=[rules.region],
+            verdict="forward",
+            host=upstream.host,
+            basis="proved" if rules.is_proved else "declared",
+            guard=guard,
+        )
+        self._last = {"guard": guard}
 
     def forward(self, upstream: Upstream, target: Target, model: str | None) -> None:
         """Record where it goes, right before it does. `model` is its name there, None if that can't be shown."""
@@ -76,6 +94,10 @@ class Decisions:
             attempt=self.sendings,
         )
         self._last = where
+
+    def _consider(self, considered: Iterable[Considered]) -> None:
+        seen = self._common.get("considered")
+        self._common["considered"] = [*(seen if isinstance(seen, list) else ()), *map(_in_words, considered)]
 
     def end(self, **fields: Field) -> None:
         """Record the outcome of what was decided last; nothing where nothing was."""

@@ -16,7 +16,7 @@ from sallyport.errors import (
 )
 from sallyport.policy.bedrock_ids import regions_by_name
 from sallyport.policy.limit_rules import RouterRules
-from sallyport.policy.upstream_rules import DEFAULT_UPSTREAM, GLOBAL, Target, UpstreamRules
+from sallyport.policy.upstream_rules import DEFAULT_UPSTREAM, GLOBAL, GUARD, Target, UpstreamRules
 
 ELIGIBLE = "eligible"
 UNKNOWN_UPSTREAM = "unknown_upstream"
@@ -82,6 +82,13 @@ def consider(
                 verdict = OPERATION_UNSUPPORTED
         considered.append(Considered(target, verdict))
     return tuple(considered)
+
+
+def consider_guard(name: str, rules: RouterRules, caller: Caller) -> Considered:
+    """Judge an external guard for a caller, whose prompts it would get: its upstream is a place like any other."""
+    upstream = rules.upstreams.get(name)
+    target = Target(name, "", (upstream.region,) if upstream is not None else ())
+    return consider((target,), rules, caller, lambda one: one.provider == GUARD)[0]
 
 
 def eligible(considered: Iterable[Considered]) -> tuple[Target, ...]:

@@ -10,7 +10,7 @@ from sallyport.errors import SecretUnavailableError
 from sallyport.gateway.assembly.environment import Environ, make_aws_client
 from sallyport.gateway.upstreams import NoSecret, Secret, Upstream, Upstreams
 from sallyport.policy.parameters import ConfigurationError
-from sallyport.policy.upstream_rules import UpstreamRules
+from sallyport.policy.upstream_rules import MODELLESS, UpstreamRules
 from sallyport.policy.urls import parse_url
 from sallyport.providers.provider import Provider
 
@@ -54,7 +54,7 @@ def _provider(rules: UpstreamRules, environ: Environ, now: Clock) -> Provider | 
         return AnthropicProvider(rules)
     if rules.provider == "bedrock":
         return _bedrock(rules, environ, now)
-    if rules.provider == "app":
+    if rules.provider in MODELLESS:
         return None
     from sallyport.providers.openai import OpenAiProvider  # noqa: PLC0415 - most processes have one provider
 
