@@ -1,4 +1,4 @@
-"""Fields that an API's specification doesn't have: found by path, left out, or refused; what is the client's own stays."""
+"""Fields that an API's specification lacks: found by path, left out, or refused; what is the client's own stays."""
 
 import json
 from typing import Any
@@ -131,10 +131,14 @@ def test_an_object_of_an_unknown_form_may_have_the_fields_of_any() -> None:
 
 @pytest.mark.parametrize("name", ["Content", "CONTENT", "\u017fystem", "tool_c\u0041lls", "Role"])
 def test_a_nested_name_that_some_upstreams_take_for_another_is_refused(name: str) -> None:
-    body = {"model": "m", "system": "a", "messages": [{"role": "assistant", "content": "fine", name: "hidden"}]}
+    body: dict[str, Any] = {
+        "model": "m",
+        "system": "a",
+        "messages": [{"role": "assistant", "content": "fine", name: "hidden"}],
+    }
     route = "messages" if name == "\u017fystem" else "chat_completions"
     if route == "messages":
-        body = {"model": "m", "max_tokens": 1, "messages": [], name: "hidden"}
+        body = {**MESSAGE, name: "hidden"}
     with pytest.raises(UnsupportedFieldError) as caught:
         KNOWN[route].check_spelling(body)
     assert caught.value.param is not None

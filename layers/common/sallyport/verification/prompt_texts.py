@@ -1,25 +1,26 @@
 """The words of a request, each with whose they are and where they stand.
 
-Every text of a message is given but for names of things and bytes (an id, a signature, an image), so that a field which
-is new tomorrow is looked at as well.
+Every text is given but for names of things, secrets and bytes (an id, a signature, an image), so that a field which is
+new tomorrow, or an upstream's own, is looked at as well.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 SYSTEM, DEVELOPER, USER, ASSISTANT, TOOL = "system", "developer", "user", "assistant", "tool"
+ROLES = (SYSTEM, DEVELOPER, USER, ASSISTANT, TOOL)
 
 CHAT_COMPLETIONS, RESPONSES, EMBEDDINGS = "chat_completions", "responses", "embeddings"
 MESSAGES, COUNT_TOKENS = "messages", "count_tokens"
 
-_CONVERSATION = {
+CONVERSATION: Mapping[str, str] = {
     CHAT_COMPLETIONS: "messages",
     RESPONSES: "input",
     EMBEDDINGS: "input",
     MESSAGES: "messages",
     COUNT_TOKENS: "messages",
 }
-_BESIDE = {
+BESIDE: Mapping[str, str] = {
     "system": SYSTEM,
     "instructions": SYSTEM,
     "tools": SYSTEM,
@@ -30,19 +31,39 @@ _BESIDE = {
     "output_format": SYSTEM,
     "context_management": SYSTEM,
     "compaction": SYSTEM,
+    "fallbacks": SYSTEM,
     "prediction": ASSISTANT,
-    "prompt": USER,
 }
-"""Fields of a body, beside the conversation, whose texts a model reads, and whose these are."""
+"""Fields of a body, beside the conversation, whose texts a model reads, and whose these are; a user's if not here."""
+NOT_READ = frozenset(
+    {"model", "max_tokens", "max_completion_tokens", "max_output_tokens", "max_tool_calls", "n", "seed", "stream"}
+    | {"temperature", "top_k", "top_p", "top_logprobs", "logprobs", "logit_bias", "frequency_penalty", "dimensions"}
+    | {"presence_penalty", "stop", "stop_sequences", "stream_options", "encoding_format", "modalities", "audio"}
+    | {"metadata", "user", "user_profile_id", "workspace_id", "safety_identifier", "service_tier", "inference_geo"}
+    | {"prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "cache_control", "store"}
+    | {"moderation", "access_programs", "billing_policy", "fallback_credit_token", "diagnostics", "mcp_servers"}
+    | {"background", "background_options", "conversation", "previous_response_id", "container", "thread"}
+    | {"reasoning", "reasoning_effort", "thinking", "verbosity", "speed", "truncation", "include", "image"}
+    | {"tool_choice", "function_call", "parallel_tool_calls"}
+)
+"""Fields of a body that no model reads as words."""
 
 _NO_WORDS = frozenset(
     {"type", "role", "id", "call_id", "tool_call_id", "tool_use_id", "file_id", "media_type", "detail", "status"}
-    | {"signature", "encrypted_content", "encrypted_index", "encrypted_stdout", "file_data", "cache_control"}
+    | {"signature", "encrypted_content", "encrypted_index", "encrypted_stdout", "file_data"}
+    | {"cache_control", "prompt_cache_breakpoint", "authorization", "headers", "domain_secrets"}
 )
-"""Fields whose values are names of things or bytes."""
+"""Fields whose values are names of things, bytes, or secrets of a tool's that no model reads."""
 _FREE = frozenset({"input", "arguments", "parameters", "input_schema", "output_schema", "schema", "variables"})
-"""Fields that hold an object of the client's own, in which any name may stand for words."""
-_IMAGES = frozenset({"image_url", "input_image", "image", "computer_screenshot"})
+"""Fields that hold an object of the client's own, in which any name may stand for words, and is one itself."""
+_IMAGES = frozenset({"image_url", "input_image", "image", "computer_screenshot", "image_generation_call"})
+_TOOL_FIELDS = ("tools", "functions", "mcp_servers")
+_MORE_TOOLS = frozenset({"additional_tools", "tool_search_output"})
+_CALLS = frozenset({"reasoning", "compaction", "program", "mcp_approval_request"})
+_MAX_NAME_CHARS = 64
+
+type _Leaf = tuple[str, str, str | float]
+"""A role, a path and what stands there."""
 
 
 class PromptText(NamedTuple):
@@ -53,31 +74,28 @@ class PromptText(NamedTuple):
     text: str
 
 
-class _Place(NamedTuple):
-    """Where a value stands. `is_free`: in an object of the client's own."""
-
-    role: str
-    path: str
-    is_free: bool = False
-
-
 class PromptTexts:
     """The words of a checked body of one route. All of it takes time that grows with the body's size alone."""
 
     def __init__(self, route: str, body: Mapping[str, Any]) -> None:
-        self.field = _CONVERSATION[route]
+        self.field = CONVERSATION[route]
         """Of the conversation, such as `messages`."""
         self._body = body
+        self._holds_tokens = route == EMBEDDINGS
 
     def __iter__(self) -> Iterator[PromptText]:
         """Give each text, in the order of the body's parts."""
-        for value, place in self._roots():
-            for place_of_text, text in _leaves(value, place):
-                yield PromptText(place_of_text.role, place_of_text.path, text)
+        for root in self.by_message():
+            yield from root
+
+    def by_message(self) -> Iterator[list[PromptText]]:
+        """Give the texts of each message, and of each field beside the conversation, together."""
+        for leaves in self._leaves():
+            yield [PromptText(role, path, text) for role, path, text in leaves if isinstance(text, str)]
 
     def byte_count(self) -> int:
-        """Give the size of all texts in UTF-8."""
-        return sum(len(text.text.encode()) for text in self)
+        """Give the size of all texts in UTF-8, and of the numbers among them, such as an embedding's tokens."""
+        return sum(len(str(text).encode()) for leaves in self._leaves() for _, _, text in leaves)
 
     def message_count(self) -> int:
         """Give how many messages, or items, the conversation has; a text alone is one."""
@@ -85,63 +103,76 @@ class PromptTexts:
         return len(conversation) if isinstance(conversation, list) else int(conversation is not None)
 
     def image_count(self) -> int:
-        """Give how many images the conversation has, those in the results of tools among them."""
-        return sum(_images(value) for value, _ in self._roots())
+        """Give how many images the request has, those in the results of tools among them."""
+        return sum(_images(value) for _, _, value in self._roots())
 
-    def _roots(self) -> Iterator[tuple[Any, _Place]]:
-        for name, role in _BESIDE.items():
-            if name != self.field and self._body.get(name) is not None:
-                yield self._body[name], _Place(role, name)
+    def tool_count(self) -> int:
+        """Give how many tools are offered, by the conversation as well; a server of tools is one."""
+        offered = sum(len(value) for name in _TOOL_FIELDS if isinstance(value := self._body.get(name), list))
+        conversation = self._body.get(self.field)
+        return offered + sum(map(_tools, conversation if isinstance(conversation, list) else ()))
+
+    def _leaves(self) -> Iterator[list[_Leaf]]:
+        for role, path, value in self._roots():
+            leaves: list[_Leaf] = []
+            _collect(value, role, path, leaves, is_free=self._holds_tokens)
+            yield leaves
+
+    def _roots(self) -> Iterator[tuple[str, str, Any]]:
+        """Give whose it is, where it stands and what it is, of each message and each field that may have words."""
+        for name, value in self._body.items():
+            if name != self.field and name not in NOT_READ:
+                yield BESIDE.get(name, USER), name[:_MAX_NAME_CHARS], value
         conversation = self._body.get(self.field)
         if not isinstance(conversation, list):
-            yield conversation, _Place(USER, self.field)
+            yield USER, self.field, conversation
             return
         for index, message in enumerate(conversation):
-            yield message, _Place(_role(message), f"{self.field}[{index}]")
+            yield _role(message), f"{self.field}[{index}]", message
 
 
 def _role(message: Any) -> str:
     """Give whose words a message, or an item, holds; a user's where nobody knows."""
     if not isinstance(message, dict):
         return USER
-    role = message.get("role")
+    role, kind = message.get("role"), message.get("type")
     if isinstance(role, str):
-        return TOOL if role == "function" else role
-    kind = message.get("type")
-    if not isinstance(kind, str) or kind in {"message", "mcp_approval_response"}:
-        return USER
-    return TOOL if kind.endswith("_output") or kind in {"file_search_call", "mcp_list_tools"} else ASSISTANT
+        return role if role in ROLES else TOOL if role == "function" else USER
+    return _role_of_item(kind) if isinstance(kind, str) else USER
 
 
-def _leaves(value: Any, place: _Place) -> Iterable[tuple[_Place, str]]:
-    found: list[tuple[_Place, str]] = []
-    _collect(value, place, found)
-    return found
+def _role_of_item(kind: str) -> str:
+    if kind in _MORE_TOOLS or kind == "configuration_update":
+        return SYSTEM
+    if kind.endswith("_output") or kind in {"file_search_call", "mcp_list_tools"}:
+        return TOOL
+    return ASSISTANT if kind.endswith("_call") or kind in _CALLS else USER
 
 
-def _collect(value: Any, place: _Place, found: list[tuple[_Place, str]]) -> None:
-    if isinstance(value, str):
-        found.append((place, value))
+def _collect(value: Any, role: str, path: str, found: list[_Leaf], *, is_free: bool) -> None:
+    if isinstance(value, str) or (is_free and isinstance(value, int | float)):
+        found.append((role, path, value))
     elif isinstance(value, list):
         for index, child in enumerate(value):
-            if isinstance(child, str | list | dict):
-                _collect(child, place._replace(path=f"{place.path}[{index}]"), found)
+            _collect(child, role, f"{path}[{index}]", found, is_free=is_free)
     elif isinstance(value, dict):
-        _collect_fields(value, place, found)
+        _collect_fields(value, role, path, found, is_free=is_free)
 
 
-def _collect_fields(fields: dict[str, Any], place: _Place, found: list[tuple[_Place, str]]) -> None:
-    role = _role_inside(fields, place)
+def _collect_fields(fields: dict[str, Any], role: str, path: str, found: list[_Leaf], *, is_free: bool) -> None:
+    role = role if is_free else _role_inside(fields, role)
     for name, child in fields.items():
-        if isinstance(child, str | list | dict) and (place.is_free or _has_words(name, child, fields)):
-            inside = _Place(role, f"{place.path}.{name[:64]}", place.is_free or name in _FREE)
-            _collect(child, inside, found)
+        if is_free or _has_words(name, child, fields):
+            if is_free:
+                found.append((role, path, name))
+            inside = f"{path}.{name[:_MAX_NAME_CHARS]}"
+            _collect(child, role, inside, found, is_free=is_free or name in _FREE)
 
 
-def _role_inside(fields: dict[str, Any], place: _Place) -> str:
+def _role_inside(fields: dict[str, Any], role: str) -> str:
     """Give `tool` for Anthropic's results of tools, which stand in a user's or the assistant's message."""
     kind = fields.get("type")
-    return TOOL if not place.is_free and isinstance(kind, str) and kind.endswith("tool_result") else place.role
+    return TOOL if isinstance(kind, str) and kind.endswith("tool_result") else role
 
 
 def _has_words(name: str, child: Any, fields: dict[str, Any]) -> bool:
@@ -151,7 +182,7 @@ def _has_words(name: str, child: Any, fields: dict[str, Any]) -> bool:
         return fields.get("type") == "text"  # a document's; else an image, a sound, or what is encrypted
     if name == "result":
         return fields.get("type") != "image_generation_call"
-    return name not in {"url", "image_url"} or not isinstance(child, str) or not child.startswith("data:")
+    return name not in {"url", "image_url"} or not isinstance(child, str) or child[:5].lower() != "data:"
 
 
 def _images(value: Any) -> int:
@@ -161,5 +192,20 @@ def _images(value: Any) -> int:
         return 0
     kind = value.get("type")
     own = int(isinstance(kind, str) and kind in _IMAGES)
-    inside = (child for name, child in value.items() if name not in _FREE and isinstance(child, list | dict))
-    return own + sum(map(_images, inside))
+    return own + sum(_images(child) for name, child in value.items() if _may_have_images(name, child))
+
+
+def _may_have_images(name: str, child: Any) -> bool:
+    """What a tool is called with may look like one; a prompt's variables may be one."""
+    return isinstance(child, list | dict) and (name == "variables" or name not in _FREE)
+
+
+def _tools(item: Any) -> int:
+    """Give how many tools an item offers, or the blocks of a message do."""
+    if not isinstance(item, dict):
+        return 0
+    kind, tools, content = item.get("type"), item.get("tools"), item.get("content")
+    if isinstance(kind, str) and kind in _MORE_TOOLS:
+        return len(tools) if isinstance(tools, list) else 0
+    blocks = content if isinstance(content, list) else ()
+    return sum(1 for block in blocks if isinstance(block, dict) and block.get("type") == "tool_addition")

@@ -1,13 +1,12 @@
 """An operator's rules for the words of a prompt: patterns, characters that hide something, endless repetition.
 
-A message's texts are looked at one by one and, where they follow each other as parts of one message, also as one, for
-models read them so. Everything takes time that grows with the text alone: patterns are RE2's, and the two expressions
-below never look at a character more than a few times, whatever the text.
+A message's texts are looked at one by one and, where they are parts of one, also as one, for models read them so.
+Everything takes time that grows with the text alone: patterns are RE2's, and the two expressions below never look at a
+character more than a few times, whatever the text.
 """
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
 from typing import Any, NamedTuple
 
 from sallyport.errors import PromptRefusedError
@@ -30,6 +29,15 @@ _REASONS = {
     BIDI: "has characters that change the direction of writing",
     REPETITION: "repeats a character or a word too often",
 }
+_DEFINITIONS = frozenset(
+    {"tools", "functions", "response_format", "text", "output_config", "output_format"}
+    | {"context_management", "fallbacks", "web_search_options"}
+)
+_NOT_SAID = frozenset(
+    {"name", "namespace", "url", "image_url", "file_url", "format"}
+    | {"input", "arguments", "tool_calls", "function_call", "action", "actions"}
+)
+"""Of a message: names, addresses and calls of tools, which, like definitions, no `allow` is asked about."""
 _PROBE = 8
 """Times in a row from which on a run is counted: a shorter one is passed at no more than this many looks at each."""
 
@@ -48,9 +56,10 @@ class PromptChecker:
         if not self._rules:
             return []
         found: list[Finding] = []
-        for texts in _messages(PromptTexts(route, body)):
-            for rule in self._rules:
-                found += rule.findings(texts)
+        for message in PromptTexts(route, body).by_message():
+            for texts in _joined(message):
+                for rule in self._rules:
+                    found += rule.findings(texts)
         return list(added_up(found))
 
 
@@ -66,11 +75,11 @@ class _Rule(NamedTuple):
         return cls(rules, tuple(map(compile_pattern, rules.deny)), tuple(map(compile_pattern, rules.allow)), repeats)
 
     def findings(self, texts: Sequence[PromptText]) -> Iterator[Finding]:
-        """Give what is wrong with the texts of one message, each kind once; the last text is all of it as one."""
+        """Give what is wrong with texts that are read as one, each kind once; the last text is all of it as one."""
         if texts[0].role not in self.rules.roles:
             return
         places = {kind: text for text in reversed(texts) for kind in self._kinds(text.text)}
-        if self.allow and not any(pattern.search(texts[-1].text) for pattern in self.allow):
+        if self.allow and _is_said(texts[-1]) and not any(pattern.search(texts[-1].text) for pattern in self.allow):
             places[ALLOW] = texts[-1]
         for kind, text in places.items():
             yield self._finding(kind, text)
@@ -90,19 +99,28 @@ class _Rule(NamedTuple):
         return Finding(f"prompts/{name}", kind)
 
 
-def _messages(texts: Iterable[PromptText]) -> Iterator[list[PromptText]]:
-    """Give texts by message: parts of one, and last, if there are several, all of it in one."""
-    for (role, path), group in groupby(texts, _message):
-        parts = list(group)
+def _joined(message: Iterable[PromptText]) -> Iterator[list[PromptText]]:
+    """Give a message's texts one by one, but parts of one together, and last, if there are several, all of it as one.
+
+    Whatever else a part holds doesn't come between: a field that no upstream knows would be enough to hide two halves.
+    """
+    parts_of: dict[tuple[str, str], list[PromptText]] = {}
+    for text in message:
+        whole, _, step = text.path.rpartition("[")
+        if step.endswith("].text"):
+            parts_of.setdefault((text.role, whole), []).append(text)
+        else:
+            yield [text]
+    for (role, whole), parts in parts_of.items():
         if len(parts) > 1:
-            parts.append(PromptText(role, path, "".join(part.text for part in parts)))
+            parts.append(PromptText(role, whole, "".join(part.text for part in parts)))
         yield parts
 
 
-def _message(text: PromptText) -> tuple[str, str]:
-    """Give a text's message: `messages[0].content[1].text` is a part of `messages[0].content`, others stand alone."""
-    parent, _, step = text.path.rpartition("[")
-    return text.role, parent if step.endswith("].text") else text.path
+def _is_said(text: PromptText) -> bool:
+    """Say whether somebody says this, as `messages[0].content[1].text`, to the model or as the model."""
+    root, *inside = (step.partition("[")[0] for step in text.path.split("."))
+    return root not in _DEFINITIONS and _NOT_SAID.isdisjoint(inside)
 
 
 def _repetition(times: int) -> Callable[[str], bool]:

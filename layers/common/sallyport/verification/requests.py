@@ -3,17 +3,21 @@
 Several rules may count for a request, for all routes, its route, and its tenant's: each can narrow and none can widen.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sallyport.errors import SchemaViolationError, UnsupportedFieldError
 from sallyport.policy.verification_rules import IGNORE, REFUSE, STRIP, UNKNOWN_FIELDS, RequestRules
-from sallyport.verification.prompt_texts import EMBEDDINGS, PromptTexts
+from sallyport.verification.prompt_texts import CHAT_COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, PromptTexts
 from sallyport.verification.schema import RequestSchema
 
-_OUTPUT_FIELDS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
-_TOOL_FIELDS = ("tools", "functions")
+_OUTPUT_FIELDS = {
+    CHAT_COMPLETIONS: ("max_completion_tokens", "max_tokens"),
+    RESPONSES: ("max_output_tokens",),
+    MESSAGES: ("max_tokens",),
+}
+_FILLED = {CHAT_COMPLETIONS: "max_completion_tokens", RESPONSES: "max_output_tokens"}
+"""Where a request may leave out how long its answer may be, which then is as long as the model can write."""
 
 
 class RequestChecks:
@@ -27,7 +31,7 @@ class RequestChecks:
         self._schema = schema
         self._unknown_fields = max((one.unknown_fields for one in rules), key=UNKNOWN_FIELDS.index, default=IGNORE)
         self._forbidden = frozenset(name for one in rules for name in one.forbidden)
-        self._forced = _forced(rules, schema.known_fields.root.names)
+        self._forced = _forced(rules)
         self._schemas = tuple(RequestSchema(dict(own)) for one in rules for own in one.schemas)
         self._max_messages = _least(one.max_messages for one in rules)
         self._max_images = _least(one.max_images for one in rules)
@@ -44,7 +48,7 @@ class RequestChecks:
         self._check_forbidden(body)
         body = self._with_forced(body)
         self._check_counts(body)
-        self._check_output(body)
+        body = self._with_maximum(body)
         for schema in self._schemas:
             schema.check(body)
         return body
@@ -79,23 +83,37 @@ class RequestChecks:
         if self._route != EMBEDDINGS:
             _check_count(texts.field, self._max_messages, texts.message_count, "item(s)")
         _check_count(texts.field, self._max_images, texts.image_count, "image(s)")
-        for name in _TOOL_FIELDS:
-            _check_count(name, self._max_tools, partial(len, body.get(name) or ()), "item(s)")
+        _check_count("tools", self._max_tools, texts.tool_count, "item(s)")
         _check_count(texts.field, self._max_prompt_bytes, texts.byte_count, "byte(s) of text, tools counted")
 
-    def _check_output(self, body: Mapping[str, Any]) -> None:
-        for name in _OUTPUT_FIELDS:
-            if self._max_output_tokens is not None and (body.get(name) or 0) > self._max_output_tokens:
-                message = f"Invalid request: {name} must be at most {self._max_output_tokens}."
-                raise SchemaViolationError(message, param=name)
+    def _with_maximum(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Give a body whose answer is held to the maximum, also where the client says nothing of it."""
+        if self._max_output_tokens is None:
+            return body
+        asked = list(_asked_tokens(self._route, body))
+        for path, tokens in asked:
+            if tokens > self._max_output_tokens:
+                message = f"Invalid request: {path} must be at most {self._max_output_tokens}."
+                raise SchemaViolationError(message, param=path)
+        name = None if asked else _FILLED.get(self._route)
+        return body if name is None else {**body, name: self._max_output_tokens}
 
 
-def _forced(rules: Sequence[RequestRules], known: frozenset[str]) -> Mapping[str, Any]:
-    """Give what is set: of two rules the first, which is the wider, and only what the route's API has."""
+def _asked_tokens(route: str, body: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    """Give where a body says how long its answer may be, and how long that is; a field the API lacks says nothing."""
+    yield from ((name, body[name]) for name in _OUTPUT_FIELDS.get(route, ()) if body.get(name) is not None)
+    fallbacks = body.get("fallbacks") if route == MESSAGES else None
+    for index, fallback in enumerate(fallbacks if isinstance(fallbacks, list) else ()):
+        if fallback.get("max_tokens") is not None:
+            yield f"fallbacks[{index}].max_tokens", fallback["max_tokens"]
+
+
+def _forced(rules: Sequence[RequestRules]) -> Mapping[str, Any]:
+    """Give what is set: of two rules the first, which is the wider. The policy gives a route what it knows alone."""
     forced: dict[str, Any] = {}
     for one in reversed(rules):
         forced.update(one.forced)
-    return {name: value for name, value in forced.items() if name in known}
+    return forced
 
 
 def _least(maxima: Iterable[int | None]) -> int | None:

@@ -27,20 +27,20 @@ _MAX_WORDS_CHARS = 200
 
 
 class RequestSchema:
-    """A compiled schema; make it once per process."""
+    """A compiled schema; make it once per process.
 
-    def __init__(self, document: dict[str, Any], validator: jsonschema_rs.Validator | None = None) -> None:
+    `is_built_in`: a test holds what it costs; to find that anew takes as long as to compile it, 4 ms of a cold start.
+    """
+
+    def __init__(self, document: dict[str, Any], *, is_built_in: bool = False) -> None:
         self._document = document
-        self._validator = validator or compile_schema(document)
+        self._is_built_in = is_built_in
+        self._validator = _validator(document) if is_built_in else compile_schema(document)
 
     @classmethod
     def built_in(cls, name: str) -> "RequestSchema":
-        """Load the schema that ships for a route, such as `chat_completions`.
-
-        What such a schema costs is known, and to find it anew takes as long as to compile it: 4 ms of a cold start.
-        """
-        document = read_built_in(name)
-        return cls(document, _validator(document))
+        """Load the schema that ships for a route, such as `chat_completions`."""
+        return cls(read_built_in(name), is_built_in=True)
 
     @cached_property
     def known_fields(self) -> KnownFields:
@@ -67,7 +67,7 @@ class RequestSchema:
     @cached_property
     def _explainable(self) -> bool:
         """`is_valid` remembers what it has seen of a recursive schema; `validate` may take hours over the same body."""
-        return cost_of(self._document).explainable
+        return self._is_built_in or cost_of(self._document).explainable
 
     def _check_root(self, body: Any) -> None:
         if self._document.get("type") == "object" and not isinstance(body, dict):
