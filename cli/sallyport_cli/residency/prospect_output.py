@@ -26,10 +26,11 @@ from sallyport_cli.residency.canary_prospects import (
     CanaryProspect,
 )
 from sallyport_cli.residency.output import print_rows
-from sallyport_cli.residency.prospects import Prospect, Question
+from sallyport_cli.residency.prospects import GuardProspect, Prospect, Question
 
 _HEADINGS: Final = ("", "UPSTREAM", "MODEL", "REGIONS", "HOST", "BASIS", "VERDICT")
 _CANARY_HEADINGS: Final = ("CANARY", "ONLY WITH", *_HEADINGS[1:])
+_GUARD_HEADINGS: Final = ("GUARD", "UPSTREAM", "REGIONS", "HOST", "BASIS", "ON FAILURE", "VERDICT")
 _AS_STABLE: Final = ("(as stable)", "(as stable)", "-", "-", "-")
 _IN_WORDS: Final[Mapping[str, str]] = {
     ELIGIBLE: "may be used",
@@ -58,6 +59,7 @@ def prospect_json(question: Question, found: Prospect, rules: RouterRules) -> Ma
         "considered": [_target_json(one, rules) for one in found.considered],
         "first": found.first,
         "canaries": [_canary_json(one, rules) for one in found.canaries],
+        "guards": [_guard_json(one, rules) for one in found.guards],
         "refusal": {"status": found.status, "code": found.code, "message": found.reason} if found.code else None,
     }
 
@@ -73,6 +75,8 @@ def print_prospect(question: Question, found: Prospect, rules: RouterRules) -> N
         print(printable(line))
     if found.canaries:
         print_rows([_CANARY_HEADINGS, *(_canary_row(one, rules) for one in found.canaries)])
+    if found.guards:
+        print_rows([_GUARD_HEADINGS, *(_guard_row(one, rules) for one in found.guards)])
 
 
 def _result(question: Question, found: Prospect) -> Iterator[str]:
@@ -96,6 +100,12 @@ def _canary_row(one: CanaryProspect, rules: RouterRules) -> Sequence[str]:
     return one.canary.name, "; ".join(one.conditions) or "-", *place, _IN_WORDS.get(one.verdict, one.verdict)
 
 
+def _guard_row(one: GuardProspect, rules: RouterRules) -> Sequence[str]:
+    upstream, _, regions, host, basis = _place(one.considered.target, rules)
+    verdict = "is shown the prompt" if one.considered.verdict == ELIGIBLE else _IN_WORDS[one.considered.verdict]
+    return one.guard.name, upstream, regions, host, basis, one.guard.on_failure, verdict
+
+
 def _place(target: Target, rules: RouterRules) -> Sequence[str]:
     upstream = rules.upstreams.get(target.upstream)
     regions = ", ".join(target.regions) or "none"
@@ -114,6 +124,11 @@ def _canary_json(one: CanaryProspect, rules: RouterRules) -> Mapping[str, Any]:
         "target": None if one.target is None else _place_json(one.target, rules),
         "verdict": one.verdict,
     }
+
+
+def _guard_json(one: GuardProspect, rules: RouterRules) -> Mapping[str, Any]:
+    place = {name: value for name, value in _target_json(one.considered, rules).items() if name != "model"}
+    return {"guard": one.guard.name, "on_failure": one.guard.on_failure, **place}
 
 
 def _target_json(one: Considered, rules: RouterRules) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 from sallyport.policy.limit_rules import ModelRules, RouterRules
 from sallyport.policy.rules import AccessRules, DoorRules, TenantRules
 from sallyport.policy.upstream_rules import Target, UpstreamRules
+from sallyport.policy.verification_rules import GuardHookRules, Scope, VerificationRules
 from sallyport.providers import provider
 from sallyport_cli.local.template_file import read_template
 from sallyport_cli.residency.in_force import check_parameters, rules_of
@@ -131,6 +132,40 @@ def test_explain_tells_as_json(run: Run) -> None:
     ]
 
 
+GUARDED: Final = {
+    **UPSTREAMS,
+    "near": UpstreamRules("near", "guard", "https://near.example.com/check", EU),
+    "far": UpstreamRules("far", "guard", "https://far.example.com/check", US),
+}
+
+
+def guarded(*guards: GuardHookRules) -> RouterRules:
+    return rules(upstreams=GUARDED, verification=VerificationRules(guards=guards))
+
+
+def test_guards_are_judged_as_places_are() -> None:
+    near, far = GuardHookRules("a", "near", 800, "closed"), GuardHookRules("b", "far", 800, "open")
+    found = explained(TenantRules(residency=(EU,)), guarded(near, far))
+    assert [(one.guard, one.considered.verdict) for one in found.guards] == [
+        (near, "eligible"),
+        (far, "outside_residency"),
+    ]
+    assert (found.first, found.code) == (1, "")
+
+
+def test_a_guard_that_must_be_asked_and_may_not_be_is_a_refusal() -> None:
+    far = GuardHookRules("b", "far", 800, "closed")
+    found = explained(TenantRules(residency=(EU,)), guarded(far))
+    assert (found.first, found.status, found.code) == (None, 403, "residency_violation")
+    assert explained(TenantRules(residency=(EU, US)), guarded(far)).first == 0
+
+
+@pytest.mark.parametrize("scope", [Scope(routes=("embeddings",)), Scope(tenants=("other",))])
+def test_guards_for_others_are_left_out(scope: Scope) -> None:
+    found = explained(TenantRules(residency=(EU,)), guarded(GuardHookRules("b", "far", 800, "closed", scope)))
+    assert (found.guards, found.code) == ((), "")
+
+
 def test_operations_are_those_of_providers() -> None:
     assert set(OPERATIONS.values()) == {
         provider.CHAT_COMPLETIONS,
@@ -196,6 +231,28 @@ def test_explain_goes_by_the_applied_policy(applied: Run) -> None:
         "-> bedrock-us anthropic.claude-x-v1:0 us-east-1 bedrock-runtime.us-east-1.amazonaws.com proved may be used",
         "chat_completions with m: goes to bedrock-us first",
     ]
+
+
+GUARDS: Final = """
+  checker: {provider: guard, base_url: https://guard.example.com/check, region: eu-west-1, secret: checker}
+"""
+
+
+def test_explain_names_the_guards_that_are_asked(run: Run) -> None:
+    text = POLICY.replace("models:\n", f"{GUARDS.strip(chr(10))}\nmodels:\n", 1)
+    text += "verification: {guards: [{name: external, upstream: checker, on_failure: open}]}\n"
+    result = run("policy", "apply", "policy.yaml", text=text)
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = [" ".join(line.split()) for line in explain(run, *ALLOWED).stdout.splitlines()]
+    assert lines[-2:] == [
+        "GUARD UPSTREAM REGIONS HOST BASIS ON FAILURE VERDICT",
+        "external checker eu-west-1 guard.example.com declared open no: outside of the tenant's residency",
+    ]
+    (guard,) = json.loads(explain(run, *ALLOWED, "--json").stdout)["guards"]
+    assert guard == {
+        "guard": "external", "on_failure": "open", "upstream": "checker", "regions": ["eu-west-1"],
+        "host": "guard.example.com", "basis": "declared", "verdict": "outside_residency",
+    }  # fmt: skip
 
 
 def test_explain_names_where_to_go_instead(applied: Run) -> None:

@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from sallyport.adapters.upstream_http import HttpTransport
+from sallyport.gateway.decisions import Decisions, Subject
+from sallyport.gateway.upstreams import NoSecret, Upstream
+from sallyport.policy.upstream_rules import UpstreamRules
 from sallyport_cli.main import main
+from tests.functional.residency.chain_of import Instance
 from tests.functional.residency.conftest import Gateway, Run
 from tests.support.aws import table_properties
 from tests.support.servers import ScriptedServer, serve
@@ -108,6 +113,39 @@ def test_report_keeps_places_and_tenants_apart(run: Run, served: Gateway) -> Non
         (["eu-west-1"], "declared", 4),
     ]
     assert (found["ok"], found["requests"], found["left"]) == (True, 5, [])
+
+
+def guard_asked(instance: Instance, region: str) -> Decisions:
+    """Ask a guard about a request's prompt, as a route does."""
+    rules = UpstreamRules("checker", "guard", "https://guard.example.com", region)
+    decisions = Decisions(instance.trail, f"asked-{region}", "chat_completions", "eu-central-1")
+    decisions.begin(Subject("acme", ("eu-central-1", "eu-west-1"), 3, "m"), ())
+    decisions.consult(Upstream(rules, "guard.example.com", None, HttpTransport(rules.base_url, 1, 1), NoSecret()), "g")
+    return decisions
+
+
+def test_report_lists_guards_among_the_places(run: Run, served: Gateway) -> None:
+    instance = served.instance("s-chat/0b")
+    refused = guard_asked(instance, "eu-central-1")
+    refused.refuse("prompt_refused")
+    refused.end(status=400)
+    guard_asked(instance, "eu-west-1").end(status=429)
+    instance.trail.anchor_if_due()
+    found = reported(run, served)
+    assert [(place["upstream"], place["host"], place["regions"], place["sent"]) for place in found["places"]] == [
+        ("checker", "guard.example.com", ["eu-central-1"], 1),
+        ("checker", "guard.example.com", ["eu-west-1"], 1),
+        ("eu", "eu.example.com", ["eu-west-1"], 4),
+    ]
+    assert (found["ok"], found["left"], found["requests"]) == (True, [], 6)
+    assert (found["refused"], found["without_outcome"]) == ({"prompt_refused": 1}, 0)
+
+
+def test_report_finds_a_guard_outside_of_the_residency(run: Run, served: Gateway) -> None:
+    guard_asked(served.instance("s-chat/0b"), "us-east-1").end(status=200)
+    assert "request asked-us-east-1: sent to us-east-1, outside of eu-central-1, eu-west-1" in (
+        report(run, served).stdout.splitlines()
+    )
 
 
 @pytest.mark.parametrize(
