@@ -13,7 +13,7 @@ ARCHITECTURE := $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)
 COMPILE := tools/uv pip compile --quiet --universal --generate-hashes --python-version 3.13 --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command "make lock"
 
-.PHONY: help run test lint types build e2e e2e-deploy bench lock pr clean venv-run venv-dev venv-uv venv-bench validate
+.PHONY: help run test fuzz lint types build e2e e2e-deploy bench lock pr clean venv-run venv-dev venv-uv venv-bench validate
 
 help:  ## Show the targets
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)$$/\1\t\2/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "%-12s %s\n", $$1, $$2}'
@@ -23,6 +23,9 @@ run: venv-run  ## Serve the gateway on this machine (more with ARGS="--port 8080
 
 test: venv-dev  ## Run every test that needs no Docker (more with ARGS="-k name")
 	$(BIN)/pytest -m "not sam" -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+
+fuzz: venv-dev  ## Put 100,000 changed requests, and as many answers, through the routes (ARGS="--seed 1 --count 10")
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 lint: venv-dev  ## Check style, imports between packages, and the locks
 	$(BIN)/ruff check $(SOURCES)

@@ -2,9 +2,6 @@
 
 import contextlib
 import json
-import math
-import re
-from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -12,136 +9,15 @@ from hypothesis import strategies as st
 
 from sallyport.errors import InvalidJsonError
 from sallyport.verification.answers import parse_answer
-from sallyport.verification.strict_json import MAX_DEPTH, parse_strict
-
-MAX_NUMBER_CHARS = 64
-BLANKS = " \t\n\r"
-NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
-WORDS = {"true": True, "false": False, "null": None}
-
-
-class NotStrictError(Exception):
-    """The reference refuses the text."""
-
-
-class Reference:
-    """One value, character by character."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.at = 0
-
-    def document(self) -> Any:
-        value = self.value(0)
-        self.skip()
-        if self.at != len(self.text):
-            raise NotStrictError
-        return value
-
-    def value(self, depth: int) -> Any:
-        self.skip()
-        character = self.text[self.at : self.at + 1]
-        if character in ("{", "["):
-            if depth == MAX_DEPTH:
-                raise NotStrictError
-            return self.object(depth + 1) if character == "{" else self.array(depth + 1)
-        if character == '"':
-            return self.string()
-        for word, value in WORDS.items():
-            if self.text.startswith(word, self.at):
-                self.at += len(word)
-                return value
-        return self.number()
-
-    def object(self, depth: int) -> dict[str, Any]:
-        value: dict[str, Any] = {}
-        while self.goes_on("{" if not value else ",", "}", is_first=not value):
-            self.skip()
-            name = self.string()
-            self.skip()
-            self.take(":")
-            if name in value:
-                raise NotStrictError
-            value[name] = self.value(depth)
-        return value
-
-    def array(self, depth: int) -> list[Any]:
-        value: list[Any] = []
-        while self.goes_on("[" if not value else ",", "]", is_first=not value):
-            value.append(self.value(depth))
-        return value
-
-    def goes_on(self, before: str, end: str, *, is_first: bool) -> bool:
-        self.skip()
-        if not is_first and self.text.startswith(end, self.at):
-            self.at += 1
-            return False
-        self.take(before)
-        self.skip()
-        if is_first and self.text.startswith(end, self.at):
-            self.at += 1
-            return False
-        return True
-
-    def string(self) -> str:
-        self.take('"')
-        units = ""
-        while not self.text.startswith('"', self.at):
-            units += self.character()
-        self.at += 1
-        try:
-            return units.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
-        except UnicodeDecodeError:
-            raise NotStrictError from None
-
-    def character(self) -> str:
-        character = self.text[self.at : self.at + 1]
-        if not character or character < " " or "\ud800" <= character <= "\udfff":
-            raise NotStrictError
-        self.at += 1
-        if character != "\\":
-            return character
-        escape = self.text[self.at : self.at + 1]
-        self.at += 1
-        if escape != "u":
-            if escape not in ESCAPES:
-                raise NotStrictError
-            return ESCAPES[escape]
-        digits = self.text[self.at : self.at + 4]
-        if re.fullmatch("[0-9a-fA-F]{4}", digits) is None:
-            raise NotStrictError
-        self.at += 4
-        return chr(int(digits, 16))
-
-    def number(self) -> int | float:
-        found = NUMBER.match(self.text, self.at)
-        if found is None or len(found[0]) > MAX_NUMBER_CHARS:
-            raise NotStrictError
-        self.at = found.end()
-        if found[1] is None and found[2] is None:
-            return int(found[0])
-        number = float(found[0])
-        if math.isinf(number):
-            raise NotStrictError
-        return number
-
-    def skip(self) -> None:
-        while self.at < len(self.text) and self.text[self.at] in BLANKS:
-            self.at += 1
-
-    def take(self, character: str) -> None:
-        if not self.text.startswith(character, self.at):
-            raise NotStrictError
-        self.at += 1
-
+from sallyport.verification.strict_json import parse_strict
+from tests.support.json_grammar import read
 
 PIECES = st.sampled_from([
     "{", "}", "[", "]", ",", ":", '"', '"a"', '"b"', r'"\u0061"', r'"\ud83d"', r'"\ud83d\ude00"', r"\ude00", "\\",
-    "\\u", "\\/", "0", "-", "1", "01", "1.5", "1.", ".5", "1e3", "1E+400", "1e-400", "9" * 64, "9" * 65, "-0", "+1", "0x1",
-    "NaN", "Infinity", "-Infinity", "true", "false", "null", "True", "nul", " ", "\n", "\t", "\f", "\v", "\u00a0",
-    "\ufeff", "\x00", "\x1f", "\x7f", "\u2028", "\ud800", "\udc00", "\u0661", "\U0001f600", "/**/", "//", "'", "[1,2]",
-    '{"a":1}', '{"a":1,"a":1}', "[" * 40, "]" * 40, '{"a":' * 40, "}" * 40,
+    "\\u", "\\/", "0", "-", "1", "01", "1.5", "1.", ".5", "1e3", "1E+400", "1e-400", "9" * 64, "9" * 65, "-0", "+1",
+    "0x1", "NaN", "Infinity", "-Infinity", "true", "false", "null", "True", "nul", " ", "\n", "\t", "\f", "\v",
+    "\u00a0", "\ufeff", "\x00", "\x1f", "\x7f", "\u2028", "\ud800", "\udc00", "\u0661", "\U0001f600", "/**/", "//", "'",
+    "[1,2]", '{"a":1}', '{"a":1,"a":1}', "[" * 40, "]" * 40, '{"a":' * 40, "}" * 40,
 ])  # fmt: skip
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=6),
@@ -159,13 +35,6 @@ def nearly_json(draw: st.DrawFn) -> str:
         end = draw(st.integers(start, min(len(text), start + 4)))
         text = text[:start] + draw(PIECES | st.just("") | st.just(text[start:end] * 2)) + text[end:]
     return text
-
-
-def read(text: str) -> tuple[bool, Any]:
-    try:
-        return True, Reference(text).document()
-    except NotStrictError:
-        return False, None
 
 
 @given(nearly_json() | st.lists(PIECES, max_size=12).map("".join))

@@ -1,0 +1,55 @@
+"""`python -m tests.fuzz [--count N] [--seed N]`: exits 1, with the body, at the first thing that may never happen."""
+
+import argparse
+import resource
+import secrets
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from random import Random
+
+from tests.fuzz.answers import Answers
+from tests.fuzz.requests import Requests, UnsoundError
+
+MAX_GROWTH_MIB = 300
+
+
+def main() -> int:
+    """Run, and print what became of the bodies."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("--count", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000_000))
+    arguments = parser.parse_args()
+    print(f"seed {arguments.seed}, {arguments.count} requests and as many answers", flush=True)
+    chance = Random(arguments.seed)  # noqa: S311 - no secret
+    requests, answers = Requests(chance), Answers(chance)
+    try:
+        _run("requests", requests.one, requests.ends, arguments.count)
+        _run("answers", answers.one, answers.ends, arguments.count)
+    except UnsoundError as error:
+        print(error)
+        return 1
+    return 0
+
+
+def _run(what: str, one: Callable[[], None], ends: Counter[str], count: int) -> None:
+    for _ in range(min(count, 50)):
+        one()  # what a process imports and compiles only once
+    before, started = _peak_mib(), time.process_time()
+    for _ in range(count):
+        one()
+    grown, taken = _peak_mib() - before, time.process_time() - started
+    print(f"{what}: {count} in {taken:.0f} s of CPU, largest memory {_peak_mib():.0f} MiB, grown by {grown:.0f}")
+    for end, times in ends.most_common():
+        print(f"  {times:7} {end}")
+    if grown > MAX_GROWTH_MIB:
+        raise UnsoundError(f"memory grew by {grown:.0f} MiB")
+
+
+def _peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    sys.exit(main())
