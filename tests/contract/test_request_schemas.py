@@ -145,7 +145,7 @@ BAD: list[tuple[str, Any, str | None, str]] = [
         "of type string",
     ),
     ("count_tokens", {"model": "claude-a"}, "messages", "is required"),
-    ("count_tokens", {**COUNT, "stream": True}, "stream", "one of False"),
+    ("count_tokens", {**COUNT, "stream": True}, "stream", "one of false, null"),
 ]
 
 

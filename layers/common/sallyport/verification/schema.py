@@ -165,8 +165,12 @@ _REASONS = {
 
 
 def _words(wanted: Any) -> str:
-    words = ", ".join(str(item) for item in wanted) if isinstance(wanted, list) else str(wanted)
+    words = ", ".join(_word(item) for item in (wanted if isinstance(wanted, list) else [wanted]))
     return words if len(words) <= _MAX_WORDS_CHARS else f"{words[:_MAX_WORDS_CHARS]}..."
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _field(path: Sequence[str | int]) -> str:
