@@ -19,6 +19,7 @@ _COMMANDS: Final = {
     "residency": "sallyport_cli.residency.commands:residency",
     "canary": "sallyport_cli.canary.commands:canary",
     "usage": "sallyport_cli.usage.commands:usage",
+    "verify": "sallyport_cli.verify.commands:verify",
 }
 
 
