@@ -201,11 +201,18 @@ def _may_have_images(name: str, child: Any) -> bool:
 
 
 def _tools(item: Any) -> int:
-    """Give how many tools an item offers, or the blocks of a message do."""
+    """Give how many tools an item offers, or the blocks of a message do, that aren't in the body's own list."""
     if not isinstance(item, dict):
         return 0
     kind, tools, content = item.get("type"), item.get("tools"), item.get("content")
     if isinstance(kind, str) and kind in _MORE_TOOLS:
-        return len(tools) if isinstance(tools, list) else 0
-    blocks = content if isinstance(content, list) else ()
-    return sum(1 for block in blocks if isinstance(block, dict) and block.get("type") == "tool_addition")
+        return len(tools) if isinstance(tools, list) and item.get("execution") != "server" else 0
+    return sum(map(_is_new_tool, content if isinstance(content, list) else ()))
+
+
+def _is_new_tool(block: Any) -> bool:
+    """Say whether a block of Anthropic's defines a tool; others name one of the list."""
+    if not isinstance(block, dict) or block.get("type") != "tool_addition":
+        return False
+    tool = block.get("tool")
+    return isinstance(tool, dict) and tool.get("type") == "tool_definition"
