@@ -1,7 +1,6 @@
 """`python -m tests.fuzz [--count N] [--seed N]`: exits 1, with the body, at the first thing that may never happen."""
 
 import argparse
-import resource
 import secrets
 import sys
 import time
@@ -11,6 +10,7 @@ from random import Random
 
 from tests.fuzz.answers import Answers
 from tests.fuzz.requests import Requests, UnsoundError
+from tests.support.peak_memory import peak_mib
 
 MAX_GROWTH_MIB = 300
 
@@ -36,19 +36,15 @@ def main() -> int:
 def _run(what: str, one: Callable[[], None], ends: Counter[str], count: int) -> None:
     for _ in range(min(count, 50)):
         one()  # what a process imports and compiles only once
-    before, started = _peak_mib(), time.process_time()
+    before, started = peak_mib(), time.process_time()
     for _ in range(count):
         one()
-    grown, taken = _peak_mib() - before, time.process_time() - started
-    print(f"{what}: {count} in {taken:.0f} s of CPU, largest memory {_peak_mib():.0f} MiB, grown by {grown:.0f}")
+    grown, taken = peak_mib() - before, time.process_time() - started
+    print(f"{what}: {count} in {taken:.0f} s of CPU, largest memory {peak_mib():.0f} MiB, grown by {grown:.0f}")
     for end, times in ends.most_common():
         print(f"  {times:7} {end}")
     if grown > MAX_GROWTH_MIB:
         raise UnsoundError(f"memory grew by {grown:.0f} MiB")
-
-
-def _peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jsonschema
 
+from sallyport.gateway.answer_guard import MAX_HELD_BYTES
 from sallyport.policy.verification_rules import ENFORCE, MODES, REPORT, AnswerRules, VerificationRules
 from sallyport.verification.schema import read_built_in
 from tests.contract.test_request_schemas import GOOD
@@ -35,6 +36,7 @@ BYTES = (
     b"data: \n\n",
 )  # fmt: skip
 _OUR_CODES = {"upstream_invalid_response", "upstream_error", "response_blocked"}
+_MADE_UP_ID = re.compile(r"chatcmpl-[0-9a-f]{24}")
 _LINE_ENDS = re.compile(r"\r\n|\n|\r")
 
 
@@ -146,8 +148,9 @@ class Answers:
         return f"{answered.status} {code}"
 
     def _reported(self, case: Case) -> str:
-        """What is surely wrong must be in the log; that a stream isn't in order is looked at elsewhere."""
-        is_told = '"response_violations"' in case.scene.log.getvalue()
+        """What is surely wrong must be in the log, or that nobody looked; the order of events is judged elsewhere."""
+        log = case.scene.log.getvalue()
+        is_told = '"response_violations"' in log or ('"response_unchecked"' in log and len(case.raw) > MAX_HELD_BYTES)
         try:
             name = f"{case.scene.route}_event" if case.is_streamed else case.scene.route
             text = _decoded(case.raw)
@@ -205,13 +208,17 @@ def sse_data(text: str) -> list[str]:
 
 
 def _outcome(answered: Answered) -> tuple[list[str], str]:
-    """Give what the client can see: comments that come early make of a refusal an error in the stream."""
+    """Give what the client can see: comments that come early make of a refusal an error in the stream.
+
+    An answer without an id is translated into one that has a new one each time.
+    """
+    body = _MADE_UP_ID.sub("", answered.body.decode())
     if answered.status != 200:
-        return [], str(json.loads(answered.body)["error"]["code"])
-    if not answered.event and not answered.body.startswith((b"data", b"event", b"id", b"retry", b":")):
-        return [answered.body.decode()], ""
+        return [], str(json.loads(body)["error"]["code"])
+    if not answered.event and body.startswith("{"):
+        return [body], ""
     code = next((code for code in _OUR_CODES if code.encode() in answered.event), "")
-    return sse_data(answered.body.decode()), code
+    return sse_data(body), code
 
 
 def _read(text: str) -> tuple[bool, Any]:

@@ -6,17 +6,18 @@ import sys
 import pytest
 
 SCRIPT = """
-import resource, sys
+import sys
 from sallyport.errors import RequestError
 from sallyport.verification.schema import RequestSchema
 from sallyport.verification.strict_json import parse_strict
+from tests.support.peak_memory import peak_mib
 schema = RequestSchema.built_in(sys.argv[1])
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_mib()
 try:
     schema.check(parse_strict(sys.stdin.read()))
 except RequestError as error:
     print(error.code)
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+print(int(peak_mib() - before))
 """
 
 
