@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from sallyport.gateway.app_requests import METHODS
 from sallyport.verification.openapi.checks import FORMAT, OpenApiChecks
-from sallyport.verification.openapi.media_types import is_json
+from sallyport.verification.openapi.media_types import FORM, JSON_ONLY, TEXT, is_json
 from sallyport.verification.openapi.schema_check import make_validator
 from sallyport_cli.policy.openapi.document import Document, read_document
 from sallyport_cli.policy.openapi.parameters import Parameters
@@ -104,7 +104,6 @@ class _Compiler:
         if declared != wanted:
             name = min(declared ^ wanted)
             document.fail(own_path, f"the path's parameter {name} is in its template or among its parameters, not both")
-        self._top += [((*own_path, "parameters"), one["schema"]) for one in parameters]
         compiled: dict[str, Any] = {"parameters": parameters, "responses": self._responses(operation, own_path)}
         if "requestBody" in operation:
             compiled["body"] = self._body(operation["requestBody"], (*own_path, "requestBody"))
@@ -136,16 +135,26 @@ class _Compiler:
         for name, media in self._document.mapping(raw, path).items():
             own_path = (*path, name)
             media_type = name.partition(";")[0].strip().lower()
-            if _MEDIA_TYPE.fullmatch(media_type) is None or media_type in compiled:
+            if _MEDIA_TYPE.fullmatch(media_type) is None or {media_type, media_type + JSON_ONLY} & compiled.keys():
                 self._document.fail(own_path, "is no media type, or there twice")
-            schema = self._document.mapping(media, own_path).get("schema", True)
-            if schema is not True and (is_json(media_type) or media_type.endswith("*")):
-                schema = self._schemas.compile(schema, (*own_path, "schema"), direction)
-                self._top.append(((*own_path, "schema"), schema))
-            else:
-                schema = True
-            compiled[media_type] = schema
+            key, one = self._media(media_type, self._document.mapping(media, own_path), own_path, direction)
+            compiled[key] = one
         return compiled
+
+    def _media(self, media_type: str, media: dict[str, Any], path: Path, direction: str) -> tuple[str, dict[str, Any]]:
+        """Give an entry of `content`, with a schema if bodies of the type are looked into."""
+        is_form = media_type == FORM and direction == REQUEST
+        is_range = media_type.endswith("*")
+        if "schema" not in media or not (is_json(media_type) or media_type == TEXT or is_form or is_range):
+            return media_type, {"schema": True}
+        path = (*path, "schema")
+        compiled = {"schema": self._schemas.compile(media["schema"], path, direction)}
+        self._top.append((path, compiled["schema"]))
+        if is_form:
+            compiled["form"] = self._parameters.form(media, path)
+        elif is_range and self._parameters.is_structured(media["schema"], path):
+            media_type += JSON_ONLY
+        return media_type, compiled
 
     def _check_costs(self) -> None:
         defs, places = self._schemas.defs, self._schemas.places
@@ -157,20 +166,25 @@ class _Compiler:
             for name in reversed(defs):
                 if costs.definition(name) > MAX_LOOKS:
                     self._document.fail(places[name], reason)
-            for path, schema in self._top:
+            for path, schema in self._unnamed():
                 if costs.of(schema) > MAX_LOOKS:
                     self._document.fail(path, reason)
         except TooManyError:
             raise ValueError("references between schemas are nested too deeply") from None
 
+    def _unnamed(self) -> list[tuple[Path, Any]]:
+        """Give the schemas that aren't definitions, with the place of each."""
+        return [*self._top, *self._parameters.top]
+
     def _check_compilable(self) -> None:
         """Have every schema compiled as the functions will."""
         named = [(self._schemas.places[name], schema) for name, schema in self._schemas.defs.items()]
-        for path, schema in [*named, *self._top]:
+        for path, schema in [*named, *self._unnamed()]:
             try:
                 make_validator(_alone(schema))
-            except ValueError:
-                self._document.fail(path, "isn't a schema: a keyword has a value that it can't have")
+            except ValueError as error:
+                place = (*path, *getattr(error, "instance_path", ()))
+                self._document.fail(place, "isn't a schema: a keyword has a value that it can't have")
 
 
 def _alone(schema: Any) -> Any:

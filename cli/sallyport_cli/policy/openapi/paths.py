@@ -44,8 +44,8 @@ def same_place(found: list[str | list[str]]) -> tuple[Any, ...]:
 def _segment(text: str) -> str | list[str]:
     parameters = _PARAMETER.findall(text)
     rest = _PARAMETER.sub("", text)
-    if _BRACES.search(rest) or "?" in rest or "#" in rest:
-        raise ValueError("has a brace that is no parameter's, or a question mark or hash")
+    if _BRACES.search(rest) or set(rest) & set("?#;"):
+        raise ValueError("has a brace that is no parameter's, or a question mark, hash or semicolon")
     if len(parameters) > 1:
         raise ValueError("two parameters in one segment can be read in two ways, and aren't taken")
     if not parameters:

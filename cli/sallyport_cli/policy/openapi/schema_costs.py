@@ -7,7 +7,7 @@ definition is followed until it comes round. (Ten that refer twice to the next: 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 MAX_LOOKS: Final = 1000
@@ -71,7 +71,7 @@ class SchemaCosts:
         same = [self._of(part) for part in _same(schema)]
         if "$ref" in schema:
             same.append(self._definition(schema["$ref"].removeprefix(_DEFS)))
-        itself = 1 + sum(one.itself for one in same)
+        itself = 1 + sum(one.itself for one in same) + _enum_looks(schema.get("enum", ()))
         return Looks(itself, self._below(schema) + sum(one.below for one in same))
 
     def _below(self, schema: Mapping[str, Any]) -> int:
@@ -85,6 +85,11 @@ class SchemaCosts:
 
     def _total(self, parts: Iterable[Any]) -> int:
         return sum(self._of(part).most for part in parts)
+
+
+def _enum_looks(values: Sequence[Any]) -> int:
+    """The engine finds a text among texts at once; else it compares one by one, some thirty in the time of a look."""
+    return 0 if all(isinstance(value, str) for value in values) else len(values) // 32
 
 
 def _same(schema: Mapping[str, Any]) -> Iterator[Any]:

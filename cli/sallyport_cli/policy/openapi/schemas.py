@@ -6,7 +6,8 @@ OpenAPI 3.0 has a dialect of its own (`nullable`, boolean `exclusiveMinimum`, no
 
 from __future__ import annotations
 
-from typing import Any, Final
+import re
+from typing import Any, Final, TypeGuard
 
 from sallyport_cli.policy.openapi.document import Document
 from sallyport_cli.policy.openapi.patterns import pattern_problem
@@ -28,6 +29,8 @@ _PLAIN: Final = frozenset(
     | {"minLength", "pattern", "maxItems", "minItems", "uniqueItems", "maxContains", "minContains", "maxProperties"}
     | {"minProperties", "required", "dependentRequired", "format"}
 )
+_NUMBERS: Final = frozenset({"multipleOf", "maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum"})
+_LONG: Final = re.compile(r"-?[1-9][0-9]{18,40}")
 _NOT_TAKEN: Final = frozenset({"$id", "$anchor", "$dynamicRef", "$dynamicAnchor", "$recursiveRef", "$recursiveAnchor"})
 _DIALECTS: Final = ("https://json-schema.org/draft/2020-12/schema", "https://spec.openapis.org/oas/3.1/dialect/")
 _BOUNDS: Final = {"exclusiveMinimum": "minimum", "exclusiveMaximum": "maximum"}
@@ -98,7 +101,7 @@ class Schemas:
             compiled[keyword] = {k: self._schema(one, (*path, k), direction, depth) for k, one in named.items()}
         elif keyword in _PLAIN:
             self._check_plain(keyword, value, path)
-            compiled[keyword] = value
+            compiled[keyword] = _number(value) if keyword in _NUMBERS else value
 
     def _check_plain(self, keyword: str, value: Any, path: Path) -> None:
         if keyword == "pattern":
@@ -121,11 +124,11 @@ class Schemas:
         return f"#/$defs/{self._names[key]}"
 
     def _take_hidden(self, compiled: dict[str, Any], fields: dict[str, Any], path: Path, direction: str) -> None:
-        """Don't require what isn't there in this direction."""
-        required, properties = compiled.get("required"), fields.get("properties")
-        if not isinstance(required, list) or not isinstance(properties, dict):
+        """Don't require what isn't there in this direction, nor anything twice, which JSON Schema doesn't take."""
+        required, properties = compiled.get("required"), fields.get("properties", {})
+        if not _are_names(required) or not isinstance(properties, dict):
             return
-        left = [name for name in required if not self._is_hidden(properties.get(name), path, direction)]
+        left = [name for name in dict.fromkeys(required) if not self._is_hidden(properties.get(name), path, direction)]
         compiled["required"] = left
         if not left:
             del compiled["required"]
@@ -138,6 +141,16 @@ class Schemas:
             return True
         target = self._document.follow(schema, path)[1] if "$ref" in schema else schema
         return isinstance(target, dict) and target.get(word) is True
+
+
+def _are_names(value: Any) -> TypeGuard[list[str]]:
+    """Say whether a value is what `required` must be; the engine refuses what isn't."""
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+def _number(value: Any) -> Any:
+    """Give a bound; the reader of YAML leaves an integer that is as long as the largest of 64 bits a text."""
+    return int(value) if isinstance(value, str) and _LONG.fullmatch(value) else value
 
 
 def _modernise(compiled: dict[str, Any], *, nullable: bool) -> None:

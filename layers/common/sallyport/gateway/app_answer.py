@@ -1,14 +1,10 @@
-"""An app's answer on its way to the client: status, allowed headers, and the bytes as they are.
-
-Where the app has an OpenAPI document, its `AnswerJudge` has seen the answer before it goes on, or in passing.
-"""
+"""An app's answer on its way to the client: status, allowed headers, and the bytes that may go on."""
 
 from collections.abc import Iterable, Iterator
 
 from sallyport.errors import SallyportError, UpstreamInvalidResponseError
-from sallyport.gateway.app_documents import AnswerJudge
+from sallyport.gateway.app_guard import AppAnswerGuard
 from sallyport.gateway.app_headers import returned_headers
-from sallyport.gateway.event_stream import whole_events
 from sallyport.gateway.record import RequestRecord
 from sallyport.providers.transport import UpstreamResponse
 
@@ -43,30 +39,20 @@ def answer_headers(response: UpstreamResponse, more: Iterable[str]) -> dict[str,
 
 
 class AppAnswer:
-    """The body, byte for byte. Of an answer without one (to HEAD) nothing is read: what its length says never comes.
+    """The body as its guard lets it pass. Of an answer without one (to HEAD) nothing is read."""
 
-    `judge` is shown the body in passing, unless it has held it already.
-    """
-
-    def __init__(
-        self, response: UpstreamResponse, record: RequestRecord, *, has_body: bool, judge: AnswerJudge | None = None
-    ) -> None:
+    def __init__(self, response: UpstreamResponse, record: RequestRecord, guard: AppAnswerGuard) -> None:
         self._response = response
         self._record = record
-        self._has_body = has_body
-        self._judge = judge
+        self._guard = guard
 
     def __iter__(self) -> Iterator[bytes]:
         try:
-            for chunk in self._chunks():
+            for chunk in self._guard.chunks():
                 self._record.note_first_byte()
                 self._record.bytes_out += len(chunk)
-                if self._judge is not None:
-                    self._judge.see(chunk)
                 yield chunk
             self._record.note(complete=True)
-            if self._judge is not None:
-                self._judge.end()
         except SallyportError as error:
             self._record.note(code=error.code)
             raise
@@ -74,11 +60,3 @@ class AppAnswer:
     def close(self) -> None:
         """Let go of the app's answer."""
         self._response.close()
-
-    def _chunks(self) -> Iterator[bytes]:
-        if not self._has_body:
-            return iter(())
-        if self._judge is not None and self._judge.held is not None:
-            return iter(self._judge.held)
-        chunks = self._response.chunks()
-        return whole_events(chunks) if is_event_stream(self._response) else chunks

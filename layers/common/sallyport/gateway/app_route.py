@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sallyport.errors import (
     InsufficientScopeError,
+    LeakBlockedError,
     NotFoundError,
     SallyportError,
     SecretUnavailableError,
-    UpstreamInvalidResponseError,
     UpstreamNotConnectedError,
     UpstreamUnreachableError,
 )
 from sallyport.gateway.app_answer import AppAnswer, answer_headers, check_answer, is_event_stream
-from sallyport.gateway.app_documents import AnswerJudge, AppDocuments, Described, judge
+from sallyport.gateway.app_documents import AppDocuments
+from sallyport.gateway.app_guard import AppAnswerChecks, AppAnswerGuard, AppScanners, search
 from sallyport.gateway.app_requests import Query, app_request, read_query
 from sallyport.gateway.decisions import Subject, Trail
 from sallyport.gateway.error_shapes import problem_event, problem_shape
@@ -27,10 +28,11 @@ from sallyport.gateway.request import Request, read_request
 from sallyport.gateway.signed_identity import Signing, signed
 from sallyport.policy.canary_rules import CANARY
 from sallyport.policy.upstream_rules import AppRules, Target, UpstreamRules
-from sallyport.policy.verification_rules import ENFORCE
+from sallyport.policy.verification_rules import ANSWERS, REQUESTS
 from sallyport.providers.usage import NoUsage, ReportedUsage
 from sallyport.routing.residency import ELIGIBLE, Caller, consider, eligible
 from sallyport.runtime.streaming import StreamedResponse
+from sallyport.verification.openapi.media_types import essence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -72,7 +74,7 @@ class _Case(NamedTuple):
     app: AppRules
     principal: Principal
     rules: RouterRules
-    described: Described | None
+    checks: AppAnswerChecks
 
 
 class _Sending(NamedTuple):
@@ -84,7 +86,7 @@ class _Sending(NamedTuple):
     upstream: Upstream
     request: UpstreamRequest
     meter: Meter
-    described: Described | None
+    checks: AppAnswerChecks
 
 
 class _NothingUsed(NoUsage):
@@ -99,20 +101,27 @@ class AppRoute:
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
         self._documents = AppDocuments()
+        self._scanners = AppScanners()
 
     def __call__(self, event: Mapping[str, Any], context: StreamedContext) -> StreamedResponse:
         """Answer one proxy event."""
-        return _Exchange(self._rooms, self._documents, event, context).answer()
+        return _Exchange(self._rooms, self._documents, self._scanners, event, context).answer()
 
 
 class _Exchange(Exchange):
     def __init__(
-        self, rooms: Rooms, documents: AppDocuments, event: Mapping[str, Any], context: StreamedContext
+        self,
+        rooms: Rooms,
+        documents: AppDocuments,
+        scanners: AppScanners,
+        event: Mapping[str, Any],
+        context: StreamedContext,
     ) -> None:
         super().__init__(ROUTE, problem_shape, rooms, event, context)
         self._rooms = rooms
         self._documents = documents
-        self._judge: AnswerJudge | None = None
+        self._scanners = scanners
+        self._guard: AppAnswerGuard | None = None
 
     def _serve(self, event: Mapping[str, Any]) -> StreamedResponse:
         sending = self._check(read_request(event), read_query(event))
@@ -126,11 +135,15 @@ class _Exchange(Exchange):
             raise InsufficientScopeError(f"This credential lacks the scope {SCOPE!r}.")
         name, app = _app(request, rules, principal)
         self._record.note(app=name, method=request.method)
-        described = self._documents.check(name, app, request, query)
+        request = self._without_leaks(request, rules, principal.tenant, name)
+        described = self._documents.check(name, rules.apps, request, query)
+        leaks = self._scanners.get(rules.verification, ANSWERS, principal.tenant, name)
+        if leaks is not None and leaks.acting is not None:
+            request = _unranged(request)
         stable = self._target(f"app:{name}", app, rules, caller)
         self._part = self._rooms.canaries.part(rules, request, principal, ROUTE, app=name)
         target = self._on_arm(stable, rules, caller)
-        case = _Case(request, query, name, app, principal, rules, described)
+        case = _Case(request, query, name, app, principal, rules, AppAnswerChecks(described, app.answers.mode, leaks))
         try:
             return self._ready(target, case)
         except SecretUnavailableError as error:
@@ -148,7 +161,7 @@ class _Exchange(Exchange):
         self._meter = meter = self._rooms.metering.meter(case.rules, asked, (target,))
         signing = Signing(case.principal, case.request.id, int(self._rooms.now_s()))
         request = signed(prepared, signing, upstream.secret.read())
-        return _Sending(f"app:{case.name}", case.app, target, upstream, request, meter, case.described)
+        return _Sending(f"app:{case.name}", case.app, target, upstream, request, meter, case.checks)
 
     def _target(self, model: str, app: AppRules, rules: RouterRules, caller: Caller) -> Target:
         """Give where the app is, if the caller's data may go there. Where it may not, that is on record."""
@@ -184,7 +197,8 @@ class _Exchange(Exchange):
         has_body = sending.request.method != "HEAD"
         try:
             check_answer(response)
-            self._judge_answer(sending, response, has_body=has_body)
+            self._guard = guard = AppAnswerGuard(sending.checks, response, has_body=has_body)
+            guard.begin()
         except BaseException:
             response.close()
             raise
@@ -192,37 +206,29 @@ class _Exchange(Exchange):
         return StreamedResponse(
             status=response.status,
             headers={**answer_headers(response, sending.app.answer_headers), **self._headers},
-            body=AppAnswer(response, self._record, has_body=has_body, judge=self._judge),
+            body=AppAnswer(response, self._record, guard),
             error_event=problem_event if is_event_stream(response) else None,
         )
 
-    def _judge_answer(self, sending: _Sending, response: UpstreamResponse, *, has_body: bool) -> None:
-        """Look at an answer before it goes on. Raises `UpstreamInvalidResponseError` for one that may not."""
-        mode = sending.app.answers.mode
-        self._judge = judge(sending.described, mode, response, has_body=has_body)
-        if self._judge is None:
-            return
-        self._judge.begin(mode)
-        if mode == ENFORCE and self._judge.violations:
-            raise UpstreamInvalidResponseError("The app's answer isn't as its OpenAPI document describes it.")
+    def _without_leaks(self, request: Request, rules: RouterRules, tenant: str, name: str) -> Request:
+        """Give the request as the leak guard lets it go on. Raises `LeakBlockedError`."""
+        scanner = self._scanners.get(rules.verification, REQUESTS, tenant, name)
+        if scanner is None or not request.body:
+            return request
+        changed, findings, is_blocked = search(scanner, essence(request.headers.get("content-type", "")), request.body)
+        if findings:
+            self._record.note(request_findings=list(map(str, findings)))
+        if is_blocked:
+            raise LeakBlockedError("The request holds what may not go on, such as a key.")
+        return request if changed is None else request._replace(body=changed)
 
     def _finish(self) -> None:
         try:
-            self._note_violations()
+            if self._guard is not None:
+                self._guard.finish(self._record, self._rooms.logger)
         except Exception as error:  # noqa: BLE001 - the log line and the settlement must follow
             self._record.note_failure(error)
         super()._finish()
-
-    def _note_violations(self) -> None:
-        """Tell the log and a metric of what is wrong with the answer, of which the client has had all that it gets."""
-        if self._judge is None:
-            return
-        self._judge.finish()
-        if self._judge.is_unchecked:
-            self._record.note(response_unchecked="size")
-        if self._judge.violations:
-            self._record.note(response_violations=[f"{kind} {path}".rstrip() for kind, path in self._judge.violations])
-            self._rooms.logger.metric("ResponseViolation", 1)
 
     def _send(self, sending: _Sending) -> UpstreamResponse:
         try:
@@ -254,6 +260,11 @@ def _app(request: Request, rules: RouterRules, principal: Principal) -> tuple[st
     if app is None or (app.tenants is not None and principal.tenant not in app.tenants):
         raise NotFoundError("This app does not exist, or you do not have access to it.")
     return name, app
+
+
+def _unranged(request: Request) -> Request:
+    """A leak that is asked for in pieces is in none of them."""
+    return request._replace(headers={name: value for name, value in request.headers.items() if name != "range"})
 
 
 def _serves(upstream: UpstreamRules) -> bool:

@@ -17,6 +17,8 @@ from sallyport.errors import (
 )
 from sallyport.verification.openapi import media_types
 from sallyport.verification.openapi.fault_words import field, logged_field, reason
+from sallyport.verification.openapi.forms import read_form
+from sallyport.verification.openapi.media_types import essence
 from sallyport.verification.openapi.parameters import ParameterFault, Sent, read_cookies, read_parameter
 from sallyport.verification.openapi.path_index import PathIndex
 from sallyport.verification.openapi.schema_check import SchemaCheck
@@ -88,28 +90,44 @@ class OpenApiChecks:
 
         A `304` is HTTP's own answer to a conditional request, and needs no description.
         """
+        place = self._answer_place(operation, status, headers)
+        if place is None or isinstance(place, Violation):
+            return place
+        if not is_looked_into(essence(headers["content-type"])):
+            return None
+        if not media_types.is_utf_8(headers["content-type"]):
+            return Violation(ENCODING, "content-type")
+        return None if body is None else self._answer_violation(operation, place, body)
+
+    def wants_body(self, operation: Operation, status: int, headers: Mapping[str, str]) -> bool:
+        """Say whether an answer's body is looked into: JSON, or plain text that has a schema."""
+        place = self._answer_place(operation, status, headers)
+        if place is None or isinstance(place, Violation):
+            return False
+        schema = _content(operation, place)["schema"]
+        media_type = essence(headers["content-type"])
+        return media_types.is_json(media_type) or (is_looked_into(media_type) and schema is not True)
+
+    def _answer_place(
+        self, operation: Operation, status: int, headers: Mapping[str, str]
+    ) -> tuple[str, str] | Violation | None:
+        """Give the response and the entry of its content that an answer falls under; None: its body may be anything."""
         key = _response_key(operation.described["responses"], status)
         if key is None:
             return None if status == _NOT_MODIFIED else Violation(STATUS, "")
         content = operation.described["responses"][key].get("content")
         if not content or status in _WITHOUT_BODY:
             return None
-        media_type = media_types.essence(headers.get("content-type", ""))
-        chosen = media_types.choose(content, media_type)
-        if chosen is None:
-            return Violation(MEDIA_TYPE, "content-type")
-        if body is None or not media_types.is_json(media_type):
-            return None
-        return self._answer_violation(operation, (key, chosen), content[chosen], body)
+        chosen = media_types.choose(content, essence(headers.get("content-type", "")))
+        return Violation(MEDIA_TYPE, "content-type") if chosen is None else (key, chosen)
 
-    def _answer_violation(
-        self, operation: Operation, key: tuple[str, str], schema: Any, body: bytes
-    ) -> Violation | None:
+    def _answer_violation(self, operation: Operation, place: tuple[str, str], body: bytes) -> Violation | None:
         try:
-            value = parse_strict(body.decode())
+            text = body.decode()
+            value = text if place[1] == media_types.TEXT else parse_strict(text)
         except (UnicodeDecodeError, InvalidJsonError):
             return Violation(ENCODING, "")
-        fault = self._check((operation.place, "answer", *key), schema).fault(value)
+        fault = self._check((operation.place, "answer", *place), _content(operation, place)["schema"]).fault(value)
         return None if fault is None else Violation(SCHEMA, logged_field(fault.path))
 
     def _check_parameter(self, operation: Operation, index: int, parameter: Mapping[str, Any], sent: Sent) -> None:
@@ -134,17 +152,18 @@ class OpenApiChecks:
             return
         if described is None:
             raise _refusal(("body",), "isn't taken by this operation")
-        kind = media_types.essence(media_type)
+        kind = essence(media_type)
         chosen = media_types.choose(described["content"], kind)
         if chosen is None:
             raise UnsupportedMediaTypeError("This operation doesn't take the request's Content-Type.")
-        if media_types.is_json(kind):
-            if not media_types.is_utf_8(media_type):
-                raise UnsupportedMediaTypeError("The request's charset must be UTF-8.")
-            check = self._check((operation.place, "body", chosen), described["content"][chosen])
-            fault = check.fault(parse_strict(text))
-            if fault is not None:
-                raise _refusal(("body", *fault.path), reason(fault))
+        content = described["content"][chosen]
+        if not (is_looked_into(kind) or "form" in content):
+            return
+        if not media_types.is_utf_8(media_type):
+            raise UnsupportedMediaTypeError("The request's charset must be UTF-8.")
+        fault = self._check((operation.place, "body", chosen), content["schema"]).fault(_body(kind, content, text))
+        if fault is not None:
+            raise _refusal(("body", *fault.path), reason(fault))
 
     def _check(self, key: tuple[str, ...], schema: Any) -> SchemaCheck:
         """Give the check of one place in the document; as many are kept as it has places."""
@@ -152,6 +171,25 @@ class OpenApiChecks:
         if check is None:
             check = self._checks[key] = SchemaCheck(schema, self._defs)
         return check
+
+
+def is_looked_into(media_type: str) -> bool:
+    """Say whether bodies of a type, an essence, are held to its schema; of a request's also forms are."""
+    return media_type == media_types.TEXT or media_types.is_json(media_type)
+
+
+def _content(operation: Operation, place: tuple[str, str]) -> Mapping[str, Any]:
+    content: Mapping[str, Any] = operation.described["responses"][place[0]]["content"][place[1]]
+    return content
+
+
+def _body(media_type: str, content: Mapping[str, Any], text: str) -> Any:
+    if "form" in content:
+        form = read_form(text, content["form"])
+        if isinstance(form, ParameterFault):
+            raise _refusal(("body",), form.reason)
+        return form
+    return parse_strict(text) if media_types.is_json(media_type) else text
 
 
 def _json_values(parameter: Mapping[str, Any], sent: Sent) -> list[Any] | ParameterFault:

@@ -134,6 +134,8 @@ def _deep_object(parameter: Mapping[str, Any], query: Mapping[str, Sequence[str]
         if name.startswith(before) and name.endswith("]")
         for value in values
     ]
+    if any(not name or set(name) & set("[]") for name, _ in pairs):
+        return ParameterFault("has a field that isn't written name[field]")
     return _fields(parameter, pairs) if pairs else []
 
 

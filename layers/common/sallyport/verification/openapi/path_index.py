@@ -35,7 +35,13 @@ class PathIndex:
             templates.sort(key=_generality)
 
     def find(self, path: str) -> Match | None:
-        """Give the most specific path that a request's is; `path` is percent-encoded as it came."""
+        """Give the most specific path that a request's is; `path` is percent-encoded as it came.
+
+        None has a semicolon as such: many servers take it and what follows off a segment before they look at it, so
+        that `/users/me;x` would pass as another user and be `/users/me` to the application.
+        """
+        if ";" in path:
+            return None
         try:
             segments = tuple(unquote(segment, errors="strict") for segment in path.removeprefix("/").split("/"))
         except UnicodeDecodeError:

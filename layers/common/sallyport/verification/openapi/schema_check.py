@@ -12,7 +12,7 @@ import jsonschema_rs
 
 type Schema = Mapping[str, Any] | bool
 
-PATTERN_OPTIONS = jsonschema_rs.RegexOptions(size_limit=1 << 18, dfa_size_limit=1 << 20)
+PATTERN_OPTIONS = jsonschema_rs.RegexOptions(size_limit=1 << 17, dfa_size_limit=1 << 20)
 """The engine that takes linear time; both limits are in bytes, of one pattern."""
 
 MAX_STEPS = 512
