@@ -24,6 +24,7 @@ from sallyport_cli.policy.upstream_types import AppName, UpstreamName
 from sallyport_cli.policy.upstreams import App, Upstream
 from sallyport_cli.policy.verification import Verification
 from sallyport_cli.policy.verification_checks import verification_problems
+from sallyport_cli.policy.verification_patterns import pattern_problems
 from sallyport_cli.policy.yaml_reading import Path
 
 MAX_ISSUERS: Final = 20
@@ -222,6 +223,7 @@ class Policy(Section):
     def _check(self) -> Self:
         problems = [*self._residency_problems(), *limit_problems(self), *upstream_problems(self)]
         problems += [*canary_problems(self), *verification_problems(self)]
+        problems += pattern_problems(self.verification)
         if problems:
             raise at(*problems)
         return self

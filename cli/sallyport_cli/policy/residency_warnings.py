@@ -11,6 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from sallyport.policy.upstream_rules import GLOBAL
+from sallyport.policy.verification_rules import CLOSED
 from sallyport_cli.policy.targets import Regions
 from sallyport_cli.policy.yaml_reading import Path
 
@@ -31,6 +32,7 @@ def residency_warnings(policy: Policy, regions: Regions) -> Problems:
     yield from _unreachable(policy, of_models)
     yield from _stranded(policy, of_models)
     yield from _unoffered(policy, regions)
+    yield from _unasked(policy)
 
 
 def _unreachable(policy: Policy, regions: Regions) -> Problems:
@@ -52,6 +54,26 @@ def _unoffered(policy: Policy, regions: Regions) -> Problems:
         places, insides = regions.get(path), _insides(policy, canary)
         if places is not None and insides and not any(inside.issuperset(places) for inside in insides):
             yield path, f"warning: {_told(places, insides)}: nobody is offered it"
+
+
+def _unasked(policy: Policy) -> Problems:
+    """Tell of guards that lie where the data of some of those that they are for may not go."""
+    for place, guard in enumerate(policy.verification.guards if policy.verification else ()):
+        upstream = (policy.upstreams or {}).get(guard.upstream)
+        outside = [] if upstream is None else _outside(policy, upstream.region, guard.tenants)
+        if upstream is not None and outside:
+            result = "their requests are refused" if guard.on_failure == CLOSED else "their prompts aren't shown to it"
+            reason = f"{upstream.region} is outside of the residency of {_listed(outside)}: {result}"
+            yield ("verification", "guards", place, "upstream"), f"warning: {reason}"
+
+
+def _outside(policy: Policy, region: str, named: Sequence[str]) -> list[str]:
+    """Give the tenants, of those named or of all, whose data may not go to a region."""
+    tenants = policy.tenants or {}
+    asked = named or tenants
+    outside = [name for name in asked if name in tenants and region not in _residency(policy, tenants[name])]
+    is_usual = not named and region not in policy.resolved_residency(None)
+    return [*outside, *(["every tenant without one of its own"] if is_usual else [])]
 
 
 def _told(places: Sequence[str], insides: set[frozenset[str]]) -> str:

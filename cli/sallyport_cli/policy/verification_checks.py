@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Sequence
-from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from sallyport.errors import SchemaViolationError, UnsupportedFieldError
@@ -14,7 +13,9 @@ from sallyport.policy.verification_rules import UNKNOWN_FIELDS
 from sallyport.providers.hosted_tools import check_hosted_tools
 from sallyport.providers.kept_data import check_kept_data
 from sallyport.verification.schema import RequestSchema, read_built_in
+from sallyport_cli.policy.problems import field_name
 from sallyport_cli.policy.verification import GuardHook, Leaks, Prompts, Request, Verification
+from sallyport_cli.policy.verification_types import api_fields
 from sallyport_cli.policy.yaml_reading import Path
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 _SHOWN: Final = 6
 _GENERAL: Final = "verification.request"
+_OUTPUT_TOKENS: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+"""Fields of these APIs that say how long an answer may be."""
 
 type Problems = Iterator[tuple[Path, str]]
 type Rule = Leaks | Prompts | GuardHook
@@ -51,19 +54,13 @@ def requests_of(section: Verification) -> Iterator[tuple[Path, Request]]:
         yield ("verification", "tenants", tenant, "request"), own.request
 
 
-@cache
-def api_fields(route: str) -> dict[str, Any]:
-    """Give the fields that a route's API has, each with its schema."""
-    fields: dict[str, Any] = read_built_in(route)["properties"]
-    return fields
-
-
 def _request_problems(section: Verification) -> Problems:
     for path, request in requests_of(section):
         routes = (str(path[2]),) if path[1] == "routes" else REQUEST_ROUTES
         yield from _forced_problems((*path, "forced"), request, routes, is_of_a_route=path[1] == "routes")
         if section.request is not None and request is not section.request:
             yield from _widening(path, section.request, request)
+    yield from _contradictions(section)
 
 
 def _widening(path: Path, general: Request, own: Request) -> Problems:
@@ -84,6 +81,36 @@ def _widening(path: Path, general: Request, own: Request) -> Problems:
         yield (*path, "forced", name), f"is forbidden in {_GENERAL}"
     for name in sorted({*own.forbidden} & {*general.forced}):
         yield (*path, "forbidden"), f"{name} is forced in {_GENERAL}"
+
+
+def _contradictions(section: Verification) -> Problems:
+    """Refuse what is forced where another part that counts as well makes it a refusal, or forces something else."""
+    parts = list(requests_of(section))
+    forcing = [(path, own) for path, own in parts if own.forced]
+    for path, own in forcing:
+        for beside, other in parts:
+            if _count_together(path, beside):
+                yield from _too_many_tokens((*path, "forced"), own, other, field_name((*beside, "max_output_tokens")))
+            if path[1] == "tenants" and beside[1] == "routes":
+                yield from _forced_twice((*path, "forced"), own, other, field_name(beside))
+
+
+def _count_together(one: Path, other: Path) -> bool:
+    """Say whether two parts can count for one request: those of two routes can't, nor those of two tenants."""
+    return one == other or one[1] != other[1]
+
+
+def _too_many_tokens(path: Path, own: Request, other: Request, name: str) -> Problems:
+    for field in _OUTPUT_TOKENS:
+        tokens = json.loads(own.forced.get(field, "null"))
+        if isinstance(tokens, int) and other.max_output_tokens is not None and tokens > other.max_output_tokens:
+            yield (*path, field), f"is above {name}, {other.max_output_tokens:,}: every request would be refused"
+
+
+def _forced_twice(path: Path, own: Request, other: Request, name: str) -> Problems:
+    for field, value in own.forced.items():
+        if other.forced.get(field, value) != value:
+            yield (*path, field), f"is forced to another value in {name}"
 
 
 def _forced_problems(path: Path, request: Request, routes: Sequence[str], *, is_of_a_route: bool) -> Problems:

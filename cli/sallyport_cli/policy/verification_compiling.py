@@ -21,8 +21,7 @@ from sallyport.policy.verification_rules import (
     RequestRules,
 )
 from sallyport_cli.policy.verification import GuardHook, Leaks, Prompts, Request, Verification
-from sallyport_cli.policy.verification_checks import api_fields
-from sallyport_cli.policy.verification_types import is_file
+from sallyport_cli.policy.verification_types import api_fields, is_file
 
 type Schemas = Mapping[str, Mapping[str, Any]]
 """What the files with JSON Schemas hold, by their names in the document."""
@@ -34,7 +33,7 @@ def compile_verification(section: Verification, schemas: Schemas) -> dict[str, A
         "requests": _requests(section, schemas),
         "tenant_requests": {name: _of_tenant(own.request, schemas) for name, own in section.tenants.items()},
         "answers": _answers(section),
-        "leaks": None if section.leaks is None else [leak_json(_leak(rule)) for rule in section.leaks],
+        "leaks": None if section.leaks is None else [leak_json(leak_rules(rule)) for rule in section.leaks],
         "prompts": [scoped_json(_prompt(rule)) for rule in section.prompts],
         "guards": [scoped_json(_guard(rule)) for rule in section.guards],
     }
@@ -101,7 +100,8 @@ def _answers(section: Verification) -> dict[str, Any]:
     return compiled
 
 
-def _leak(rule: Leaks) -> LeakRules:
+def leak_rules(rule: Leaks) -> LeakRules:
+    """Give a rule of the leak guard as the functions have it."""
     patterns = tuple(Pattern(own.name, own.pattern, own.max_length) for own in rule.patterns)
     return LeakRules(rule.name, rule.detectors, patterns, rule.words, rule.action, rule.where, rule.scope)
 

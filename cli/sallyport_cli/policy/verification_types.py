@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from functools import cache
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema
@@ -30,7 +32,7 @@ from sallyport.policy.compiled_verification import (
 from sallyport.policy.limit_rules import ROUTES
 from sallyport.policy.verification_rules import ACTIONS, DIRECTIONS, MODES, OFF, UNKNOWN_FIELDS
 from sallyport.verification.patterns import compile_pattern
-from sallyport.verification.schema import compile_schema
+from sallyport.verification.schema import compile_schema, read_built_in
 from sallyport.verification.strip import MAX_PATH_LENGTH, StripPaths
 from sallyport_cli.policy.canary_types import json_text
 from sallyport_cli.policy.field_types import TenantName, matching
@@ -68,6 +70,13 @@ def known_detectors() -> tuple[str, ...]:
     return tuple(DETECTORS)
 
 
+@cache
+def api_fields(route: str) -> dict[str, Any]:
+    """Give the fields that a route's API has, each with its schema."""
+    fields: dict[str, Any] = read_built_in(route)["properties"]
+    return fields
+
+
 def _schema(value: object) -> str:
     """Give a schema as JSON text, or the name of its file."""
     if isinstance(value, str):
@@ -88,7 +97,9 @@ def _beside(text: str) -> str:
 def _detector(text: str) -> str:
     known = known_detectors()
     if text not in known:
-        raise ValueError(f"{text[:40]!r} is no detector; known are {', '.join(known)}")
+        close = get_close_matches(text, known, 1)
+        hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
+        raise ValueError(f"{text[:40]!r} is no detector; {hint}")
     return text
 
 
