@@ -47,6 +47,10 @@ def some(*names: str, least: int = 1) -> st.SearchStrategy[list[str]]:
     return st.lists(st.sampled_from(names), min_size=least, max_size=3, unique=True)
 
 
+def several(rule: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[list[dict[str, Any]]]:
+    return st.lists(rule, max_size=2, unique_by=lambda one: one["name"])
+
+
 def optional(**fields: st.SearchStrategy[Any]) -> dict[str, st.SearchStrategy[Any]]:
     return fields
 
@@ -68,30 +72,38 @@ REQUESTS = st.fixed_dictionaries(
         schema=SCHEMAS,
     ),
 )
-PATTERNS = st.sampled_from(["A-[0-9]{3}", "(?i)x+y", "(a", "a*", "\\bq\\b", "(?=x)"])
-OWN = st.fixed_dictionaries(
-    {"name": st.sampled_from(["one", "two"]), "pattern": PATTERNS, "max_length": st.integers(1, 300)}
+PATTERNS = st.sampled_from(
+    ["A-[0-9]{3}", "(?i)x+y", "\\bq\\b", "x.*y|z", "\\pL{3}", "a|b", "^q$", "(?s).{9}", "(a", "b*"]
 )
+OWN = st.fixed_dictionaries(
+    {"name": st.sampled_from(["one", "two"]), "pattern": PATTERNS, "max_length": st.integers(1, 260)}
+)
+OWNS = st.lists(OWN, max_size=2, unique_by=lambda own: own["name"])
 LETTERS = st.characters(exclude_categories=("C", "Z")) | st.just(" ")
-WORDS = st.lists(st.text(LETTERS, min_size=1, max_size=12), max_size=3)
+WORDS = st.lists(st.text(LETTERS, min_size=4, max_size=12).map(str.strip), max_size=3, unique=True)
 FOR = optional(tenants=some("acme", "globex"), routes=some(*REQUEST_ROUTES))
 LEAKS = st.fixed_dictionaries(
-    {"name": st.sampled_from("abc"), "action": st.sampled_from(ACTIONS)},
+    {"name": st.sampled_from("abc"), "action": st.sampled_from(ACTIONS)}
+    | {"detectors": some("cards", "credentials", "email", least=0)},
     optional=optional(
-        detectors=some("cards", "credentials", "email"), patterns=st.lists(OWN, max_size=2), words=WORDS,
-        where=some(*DIRECTIONS), apps=some("a"), tenants=some("acme"), routes=some(*ROUTES),
+        patterns=OWNS,
+        words=WORDS,
+        where=some(*DIRECTIONS),
+        tenants=some("acme"),
+        routes=some(*ROUTES),
     ),
-)  # fmt: skip
+) | st.fixed_dictionaries({"name": st.just("d"), "action": st.just("block"), "words": WORDS, "apps": some("a")})
 PROMPTS = st.fixed_dictionaries(
-    {"name": st.sampled_from("abc"), "action": st.sampled_from(["report", "block"])},
+    {"name": st.sampled_from("abc"), "action": st.sampled_from(["report", "block"])}
+    | {"deny": st.lists(PATTERNS, max_size=2, unique=True)},
     optional=optional(
-        roles=some(*ROLES), deny=st.lists(PATTERNS, max_size=2), allow=st.lists(PATTERNS, max_size=2),
-        forbid=some(*FORBIDDEN_CHARACTERS), max_repetition=st.integers(1, 9), **FOR,
+        roles=some(*ROLES), allow=st.lists(PATTERNS, max_size=2, unique=True),
+        forbid=some(*FORBIDDEN_CHARACTERS), max_repetition=st.integers(2, 9), **FOR,
     ),
 )  # fmt: skip
 GUARDS = st.fixed_dictionaries(
-    {"name": st.sampled_from("abc"), "upstream": st.sampled_from(["checker", "checker", "up"])},
-    optional=optional(timeout_ms=st.integers(40, 11_000), on_failure=st.sampled_from(["open", "closed"]), **FOR),
+    {"name": st.sampled_from("abc"), "upstream": st.sampled_from([*["checker"] * 9, "up"])},
+    optional=optional(timeout_ms=st.integers(49, 10_001), on_failure=st.sampled_from(["open", "closed"]), **FOR),
 )
 MODE = st.sampled_from(MODES)
 STRIP = st.lists(st.sampled_from(["usage.cost", "choices[*].logprobs", "a..b"]), max_size=2, unique=True)
@@ -101,9 +113,9 @@ PARTS: dict[str, st.SearchStrategy[Any]] = optional(
     response=MODE,
     routes=st.dictionaries(st.sampled_from(REQUEST_ROUTES), ROUTE, max_size=2),
     tenants=st.dictionaries(st.sampled_from(["acme", "globex"]), st.builds(lambda r: {"request": r}, REQUESTS)),
-    leaks=st.lists(LEAKS, max_size=2),
-    prompts=st.lists(PROMPTS, max_size=2),
-    guards=st.lists(GUARDS, max_size=2),
+    leaks=several(LEAKS),
+    prompts=several(PROMPTS),
+    guards=several(GUARDS),
 )
 
 
@@ -155,7 +167,7 @@ def scope(rule: dict[str, Any]) -> Scope:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(LEAKS, max_size=2), st.lists(PROMPTS, max_size=2), st.lists(GUARDS, max_size=2))
+@given(several(LEAKS), several(PROMPTS), several(GUARDS))
 def test_rules_are_read_as_they_were_written(
     leaks: list[dict[str, Any]], prompts: list[dict[str, Any]], guards: list[dict[str, Any]]
 ) -> None:
