@@ -10,8 +10,14 @@ from typing import Any, NamedTuple
 type Channel = tuple[Any, ...]
 type Path = tuple[str | int, ...]
 
-_CHAT_TEXTS = ("content", "refusal", "reasoning_content", "reasoning")
-_BLOCK_TEXTS = ("text", "partial_json", "thinking")
+_CHAT_TEXTS = frozenset({
+    "content", "refusal", "reasoning_content", "reasoning", "text", "thinking", "summary", "transcript", "arguments",
+    "input",
+})  # fmt: skip
+"""Wherever in a delta: OpenRouter tells reasoning twice, Mistral's content is a list, audio has a transcript."""
+_BLOCK_TEXTS = {"text": "text_delta", "partial_json": "input_json_delta", "thinking": "thinking_delta"}
+_BLOCK_EVENTS = {"content_block_start": "content_block", "content_block_delta": "delta"}
+"""Which events hold a block's texts, and where."""
 _PARTS = ("item_id", "output_index", "content_index", "summary_index")
 _WHOLE_RESPONSES = ("response.completed", "response.incomplete", "response.failed", "response.output_item.done")
 
@@ -44,36 +50,45 @@ def shape_of(route: str) -> StreamShape:
 
 def _chat_pieces(data: Mapping[str, Any]) -> Iterator[Piece]:
     for place, choice in _items(data.get("choices")):
-        delta = choice.get("delta")
-        if isinstance(delta, dict):
-            for steps, text in _chat_texts(delta):
-                yield _chat_piece(data, choice.get("index"), ("choices", place, "delta"), steps, text)
+        for steps, text in _chat_texts(choice.get("delta")):
+            yield _chat_piece(data, choice, ("choices", place, "delta", *steps), text)
 
 
-def _chat_texts(delta: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
-    for name in _CHAT_TEXTS:
-        if isinstance(delta.get(name), str):
-            yield (name,), delta[name]
-    if isinstance(text := _inner(delta, "function_call").get("arguments"), str):
-        yield ("function_call", "arguments"), text
-    for place, call in _items(delta.get("tool_calls")):
-        for kind, name in (("function", "arguments"), ("custom", "input")):
-            if isinstance(text := _inner(call, kind).get(name), str):
-                yield ("tool_calls", place, kind, name), text
+def _chat_texts(value: Any, name: str | int = "") -> Iterator[tuple[Path, str]]:
+    """Give the texts in a delta and the way to each."""
+    if isinstance(value, str):
+        if name in _CHAT_TEXTS:
+            yield (), value
+        return
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for step, part in parts:
+        for steps, text in _chat_texts(part, step):
+            yield (step, *steps), text
 
 
-def _chat_piece(data: Mapping[str, Any], index: Any, base: Path, steps: Path, text: str) -> Piece:
-    delta: dict[str, Any] = data["choices"][base[1]]["delta"]
-    call = delta["tool_calls"][steps[1]].get("index", steps[1]) if steps[0] == "tool_calls" else None
+def _chat_piece(data: Mapping[str, Any], choice: Mapping[str, Any], path: Path, text: str) -> Piece:
+    """Make one whose channel names the items of lists by their `index`: a tool call isn't always at its place."""
+    steps, index, value, channel = path[3:], choice.get("index"), choice["delta"], []
+    for step in steps:
+        value = value[step]
+        is_item = isinstance(step, int) and isinstance(value, dict)
+        channel.append(value.get("index", step) if is_item else step)
 
     def shaped(held: str) -> dict[str, Any]:
-        inner: Any = held
-        for step in reversed(steps):
-            inner = [{"index": call, **inner}] if isinstance(step, int) else {step: inner}
-        choices = [{"index": index, "delta": inner, "finish_reason": None}]
+        choices = [{"index": index, "delta": _shaped_as(choice["delta"], steps, held), "finish_reason": None}]
         return {**{name: data[name] for name in data if name not in {"choices", "usage"}}, "choices": choices}
 
-    return Piece((index, steps[0], call, steps[-1]), base + steps, text, "message", shaped)
+    return Piece((index, *channel), path, text, "message", shaped)
+
+
+def _shaped_as(value: Any, steps: Path, held: str) -> Any:
+    """Give a value's copy that holds one text, and of what is around it no more than its place and type."""
+    if not steps:
+        return held
+    inner = _shaped_as(value[steps[0]], steps[1:], held)
+    if isinstance(value, list):
+        return [inner]
+    return {**{name: value[name] for name in ("index", "type") if name in value}, steps[0]: inner}
 
 
 def _chat_ends(data: Mapping[str, Any], channel: Channel) -> bool:
@@ -84,18 +99,19 @@ def _chat_ends(data: Mapping[str, Any], channel: Channel) -> bool:
 
 
 def _message_pieces(data: Mapping[str, Any]) -> Iterator[Piece]:
-    delta = _inner(data, "delta")
-    if data.get("type") == "content_block_delta":
-        for name in _BLOCK_TEXTS:
-            if isinstance(text := delta.get(name), str):
-                yield _block_piece(data, delta, name, text)
+    place = _BLOCK_EVENTS.get(str(data.get("type")))
+    if place is not None:
+        for name, kind in _BLOCK_TEXTS.items():
+            if isinstance(text := _inner(data, place).get(name), str):
+                yield _block_piece(data, place, name, kind, text)
 
 
-def _block_piece(data: Mapping[str, Any], delta: Mapping[str, Any], name: str, text: str) -> Piece:
+def _block_piece(data: Mapping[str, Any], place: str, name: str, kind: str, text: str) -> Piece:
     def shaped(held: str) -> dict[str, Any]:
-        return {**data, "delta": {"type": delta.get("type"), name: held}}
+        others = {field: data[field] for field in data if field != place}
+        return {**others, "type": "content_block_delta", "delta": {"type": kind, name: held}}
 
-    return Piece((data.get("index"), name), ("delta", name), text, "content_block_delta", shaped)
+    return Piece((data.get("index"), name), (place, name), text, "content_block_delta", shaped)
 
 
 def _message_ends(data: Mapping[str, Any], channel: Channel) -> bool:

@@ -1,7 +1,9 @@
 """One text that comes in pieces: what of it may go on, and what has to wait because it may be the start of a leak."""
 
+from collections import Counter
+
 from sallyport.errors import ResponseBlockedError
-from sallyport.policy.verification_rules import REDACT
+from sallyport.policy.verification_rules import REDACT, REPORT
 from sallyport.verification.leaks.looking import CONTEXT_CHARS, Lookers, Spot
 from sallyport.verification.leaks.scanner import encoded, is_blocked
 
@@ -13,20 +15,30 @@ have no bound in their specifications; 8 KB is what web servers take as one head
 A leak that becomes certain only later is not found in a stream.
 """
 MAX_LEAK = 65_536
-"""The most that is held back of what certainly is one, such as a private key, before the answer is ended instead."""
+"""The most that is held back of what certainly is one, such as a private key, before the answer is ended instead.
+
+Rules that only report go on without the rest of it: it is counted, once.
+"""
+_SHORT = 64
+_PART = 8
+"""What waits is looked at again when it has grown by an eighth, if it is longer than `_SHORT`. To look at 8 KB anew for
+each piece of four letters would take a time that grows with their product.
+"""
 
 
 class HeldText:
     """Feed it the pieces; it gives what may go on, and what is found when the pieces are one text.
 
-    `found`: all findings so far. A finding that is to block raises `ResponseBlockedError` before any of it has gone.
+    `found`: how often what was found, by rule and kind. A finding that is to block raises `ResponseBlockedError` before
+    any of it has gone. What waits is at most `LOOKBACK`, or `MAX_LEAK` of a leak, and an eighth of that.
     """
 
     def __init__(self, lookers: Lookers) -> None:
-        self.found: list[Spot] = []
+        self.found: Counter[tuple[str, str]] = Counter()
         self._lookers = lookers
         self._context = b""
         self._held = b""
+        self._enough = 0
 
     @property
     def is_empty(self) -> bool:
@@ -36,10 +48,16 @@ class HeldText:
     def feed(self, text: str) -> str:
         """Take a piece; give what may go on now."""
         self._held += encoded(text)
-        return self._released(is_end=False)
+        if len(self._held) < self._enough:
+            return ""
+        going = self._released(is_end=False)
+        waiting = len(self._held)
+        self._enough = waiting + waiting // _PART if waiting > _SHORT else 0
+        return going
 
     def flush(self) -> str:
         """Give the rest: the text is at its end."""
+        self._enough = 0
         return self._released(is_end=True)
 
     def _released(self, *, is_end: bool) -> str:
@@ -47,7 +65,7 @@ class HeldText:
         spots = self._lookers.spots(data, begin)
         cut = len(data) if is_end else self._cut(data, begin, spots)
         going = [spot for spot in spots if spot.end <= cut and spot.lead < cut]
-        self.found += going
+        self.found.update((spot.rule, spot.kind) for spot in going)
         if is_blocked(going):
             raise ResponseBlockedError("The answer holds what may not go out.")
         text = _redacted(data, begin, cut, going)
@@ -58,8 +76,7 @@ class HeldText:
         cut = _before_spots(self._lookers.undecided(data, begin), spots)
         while len(data) - cut > LOOKBACK:
             if any(spot.lead == cut for spot in spots):
-                _check_length(len(data) - cut)
-                return cut
+                return _held_from(cut, len(data), spots)
             cut = _before_spots_from(cut, self._lookers.undecided(data, cut + 1), spots)
         return cut
 
@@ -78,9 +95,13 @@ def _before_spots_from(least: int, cut: int, spots: list[Spot]) -> int:
     return max(_before_spots(cut, spots), least + 1)
 
 
-def _check_length(length: int) -> None:
-    if length > MAX_LEAK:
-        raise ResponseBlockedError("The answer holds what may not go out, and more of it than can be taken out.")
+def _held_from(cut: int, end: int, spots: list[Spot]) -> int:
+    """Give where a leak that goes on and on is held from."""
+    if end - cut <= MAX_LEAK:
+        return cut
+    if all(spot.action == REPORT for spot in spots):
+        return end
+    raise ResponseBlockedError("The answer holds what may not go out, and more of it than can be taken out.")
 
 
 def _redacted(data: bytes, at: int, end: int, spots: list[Spot]) -> str:

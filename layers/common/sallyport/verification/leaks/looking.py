@@ -1,11 +1,12 @@
 """One rule's forms of leaks, compiled, and where they are in a text's UTF-8 bytes.
 
-Bytes, because RE2 works on them: given a text it would encode it anew for each search, which makes a long text with many
-matches take the square of its length. Every search is linear (RE2), and after a match that isn't accepted the next one
-begins a character later, which is why our own patterns match a bounded length or begin with a fixed word.
+Bytes, because RE2 works on them: given a text it would encode it anew for each search, which makes a long text with
+many matches take the square of its length. Every search is linear (RE2), and after a match that isn't accepted the next
+one begins a character later, which is why our own patterns match a bounded length or begin with a fixed word.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sallyport.policy.verification_rules import LeakRules
@@ -18,6 +19,9 @@ CONTEXT_CHARS = 4
 _CHAR_BYTES = 4
 _MAX_MEMORY_BYTES = 8_388_608
 _MAX_MEMORY_BYTES_OF_ALL = 33_554_432
+_MAX_COMPILED = 256
+_LARGE = frozenset({"credentials", "private_keys", "email"})
+"""Detectors with long patterns."""
 _MAX_GAP = 8
 _GAP = rf"(?:\s|\\[nrt]){{1,{_MAX_GAP}}}"
 
@@ -34,21 +38,26 @@ class Spot(NamedTuple):
 
 
 class Looker(NamedTuple):
-    """One form that one rule looks for. `max_length` is an operator's, in characters; None: `shape.pattern` says it."""
+    """One form that one rule looks for; `group`: the detector it is of.
+
+    `own` is an operator's pattern, which matches at most `max_length` characters; None: `shape.pattern` is ours.
+    """
 
     rule: str
     action: str
     shape: Shape
-    regex: Any
-    max_length: int | None = None
+    group: str
+    own: Any = None
+    max_length: int = 0
 
     def spots(self, data: bytes, begin: int) -> Iterator[Spot]:
         """Give every finding from `begin` on, none overlapping."""
-        return self._own_spots(data, begin) if self.max_length else self._built_in_spots(data, begin)
+        return self._own_spots(data, begin) if self.own else self._built_in_spots(data, begin)
 
     def _built_in_spots(self, data: bytes, at: int) -> Iterator[Spot]:
-        while (match := self.regex.search(data, at)) is not None:
-            start, end = match.span(self.regex.groups)  # the only group, `value`, or the whole match
+        regex = _compiled(self.shape.pattern, _MAX_MEMORY_BYTES)
+        while (match := regex.search(data, at)) is not None:
+            start, end = match.span(regex.groups)  # the only group, `value`, or the whole match
             value = _decoded(data[start:end])
             length = self._accepted(data, start, end, value)
             if length:
@@ -64,14 +73,14 @@ class Looker(NamedTuple):
 
     def _own_spots(self, data: bytes, at: int) -> Iterator[Spot]:
         """Look in windows: a pattern such as `a.*b|a` would look at all of the rest for each match."""
-        longest = (self.max_length or 0) * _CHAR_BYTES + _CHAR_BYTES
+        longest = self.max_length * _CHAR_BYTES + _CHAR_BYTES
         while at < len(data):
-            match = self.regex.search(data, at, at + 2 * longest)
+            match = self.own.search(data, at, at + 2 * longest)
             if match is None:
                 at += longest
                 continue
             start = match.start()
-            match = self.regex.search(data, start, start + longest)
+            match = self.own.search(data, start, start + longest)
             if match is None or match.start() > start:
                 at = start + 1
                 continue
@@ -86,9 +95,8 @@ class Lookers:
         self._lookers = lookers
         wholes = [_ungrouped(looker.shape.pattern) for looker in lookers]
         self._any = _compiled("|".join(f"(?:{whole})" for whole in wholes), _MAX_MEMORY_BYTES_OF_ALL)
-        tails = {prefixes_of(looker.shape.pattern) for looker in lookers if not looker.max_length}
-        self._tail = _compiled(f"(?:{'|'.join(sorted(tails))})\\z", _MAX_MEMORY_BYTES_OF_ALL) if tails else None
-        self._own_length = max((looker.max_length or 0 for looker in lookers), default=0)
+        self._tails = [_tail(group) for group in _groups(lookers)]
+        self._own_length = max((looker.max_length for looker in lookers), default=0)
 
     def spots(self, data: bytes, begin: int = 0) -> list[Spot]:
         """Give every finding from `begin` on; those of one form don't overlap, those of several may."""
@@ -98,9 +106,8 @@ class Lookers:
 
     def undecided(self, data: bytes, begin: int) -> int:
         """Give from where on a match may begin, or may still grow, that more text would decide about."""
-        match = self._tail.search(data, begin) if self._tail else None
-        start: int = match.start() if match else len(data)
-        return min(start, self._own_undecided(data, begin))
+        starts: list[int] = [match.start() for tail in self._tails if (match := tail.search(data, begin)) is not None]
+        return min([self._own_undecided(data, begin), *starts])
 
     def _own_undecided(self, data: bytes, begin: int) -> int:
         """An operator's pattern says only how long a match can be."""
@@ -118,13 +125,27 @@ class Lookers:
 
 def lookers_of(rules: LeakRules) -> list[Looker]:
     """Compile a rule. Raises `ValueError` for a pattern that isn't RE2's, `KeyError` for an unknown detector."""
-    shapes = [shape for name in rules.detectors for shape in DETECTORS[name].shapes]
-    shapes += [Shape("word", _word_pattern(word)) for word in rules.words]
-    found = [Looker(rules.name, rules.action, shape, _compiled(shape.pattern, _MAX_MEMORY_BYTES)) for shape in shapes]
-    for own in rules.patterns:
-        shape = Shape(own.name, own.pattern)
-        found.append(Looker(rules.name, rules.action, shape, compile_pattern(own.pattern), own.max_length))
-    return found
+    name, action = rules.name, rules.action
+    found = [Looker(name, action, shape, group) for group in rules.detectors for shape in DETECTORS[group].shapes]
+    found += [Looker(name, action, Shape("word", _word_pattern(word)), "words") for word in rules.words]
+    return found + [
+        Looker(name, action, Shape(own.name, own.pattern), "", compile_pattern(own.pattern), own.max_length)
+        for own in rules.patterns
+    ]
+
+
+def _groups(lookers: Sequence[Looker]) -> Iterator[set[str]]:
+    """Give our own patterns in groups: the prefixes of all of them as one are more than RE2 makes an automaton of."""
+    groups: dict[str, set[str]] = {}
+    for looker in lookers:
+        if not looker.own:
+            groups.setdefault(looker.group if looker.group in _LARGE else "", set()).add(looker.shape.pattern)
+    yield from groups.values()
+
+
+def _tail(patterns: set[str]) -> Any:
+    prefixes = sorted({prefixes_of(pattern) for pattern in patterns})
+    return _compiled(f"(?:{'|'.join(prefixes)})\\z", _MAX_MEMORY_BYTES_OF_ALL)
 
 
 def _word_pattern(word: str) -> str:
@@ -137,7 +158,9 @@ def _ungrouped(pattern: str) -> str:
     return pattern.replace("(?P<value>", "(?:")
 
 
+@lru_cache(maxsize=_MAX_COMPILED)
 def _compiled(pattern: str, max_memory_bytes: int) -> Any:
+    """Compile when it is first needed: all of them take 0.1 s, and most policies and texts need few."""
     import re2  # noqa: PLC0415 - only rules with something to look for pay its 9 ms
 
     options = re2.Options()

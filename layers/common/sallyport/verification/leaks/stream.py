@@ -2,7 +2,12 @@
 
 Rules that only report change no byte. Rules that redact or block hold back, per channel, only the end that may be the
 start of a leak (see `held_text.LOOKBACK`); it goes on with the next delta, or in an event of the channel's own shape
-before the channel ends. Tokens' log probabilities are left out of an event whose text was changed: they spell it.
+before the channel ends. Log probabilities, which spell the tokens, are left out of a changed event (`walk`).
+
+What is to be blocked raises before a character of it has gone. What can't be known: a leak that isn't certain within
+LOOKBACK, one cut in two by the channel's end, and one that two channels, or other fields of two events, hold the parts
+of. Comments, names and ids of events aren't looked at. A client that sends redacted thinking back to Anthropic is
+refused there: its signature is of the text as it was.
 """
 
 import json
@@ -15,8 +20,8 @@ from sallyport.verification.event_stream import Event
 from sallyport.verification.findings import Finding
 from sallyport.verification.leaks.channels import Channel, Path, Piece, shape_of
 from sallyport.verification.leaks.held_text import HeldText
-from sallyport.verification.leaks.scanner import Found, Scanner, findings_of
-from sallyport.verification.leaks.walk import scan_json
+from sallyport.verification.leaks.scanner import Found, Scanner
+from sallyport.verification.leaks.walk import scan_json, without_tokens
 from sallyport.verification.strict_json import parse_strict
 
 _DONE = "[DONE]"
@@ -36,19 +41,22 @@ class LeakStream:
         self._last: dict[Channel, Piece] = {}
         self._others: Counter[tuple[str, str]] = Counter()
         self._repeated: Counter[tuple[str, str]] = Counter()
-        self._inserted = 0
+        self._number = self._inserted = 0
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What was found so far. What an event tells again counts once."""
         texts = [*self._held.values(), *self._watched.values()]
-        counts = _counted(finding for text in texts for finding in findings_of(text.found)) + self._others
+        counts = sum(
+            (Counter({(f"leaks/{rule}", kind): times for (rule, kind), times in text.found.items()}) for text in texts),
+            self._others,
+        )
         return tuple(Finding(*place, times) for place, times in (counts | self._repeated).items())
 
     def feed(self, event: Event) -> bytes:
         """Give what may go on; `b""` never leaves an event out. Raises `ResponseBlockedError`."""
         try:
-            data = parse_strict(event.data) if event.data != _DONE else None
+            data = parse_strict(event.data) if event.data.strip() != _DONE else None
         except InvalidJsonError:
             data = event.data
         if not isinstance(data, dict):
@@ -88,12 +96,12 @@ class LeakStream:
         for piece, going in zip(pieces, self._going(data, pieces), strict=True):
             is_changed |= going != piece.text
             _put(rest, piece.path, going)
-        if is_changed and pieces:
-            _leave_out_tokens(rest)
-        self._last |= {piece.channel: piece for piece in pieces}
+        self._last |= zip((piece.channel for piece in pieces), self._shape.pieces(rest), strict=True)
         flushed = self._flushed([channel for channel in self._held if self._shape.ends(data, channel)])
-        is_changed |= self._renumber(rest)
-        return flushed + (_rewritten(event, json.dumps(rest)) if is_changed else event.raw)
+        is_renumbered = self._renumber(rest)
+        if is_changed:
+            rest = without_tokens(rest)
+        return flushed + (_rewritten(event, json.dumps(rest)) if is_changed or is_renumbered else event.raw)
 
     def _look_at(self, data: Any, *, is_repeated: bool) -> Any:
         scanned = scan_json(self._scanner, data)
@@ -123,21 +131,21 @@ class LeakStream:
     def _flushed_event(self, channel: Channel) -> bytes:
         """Give an event of its own for what waits in a channel."""
         text, last = self._held[channel].flush(), self._last[channel]
-        data = last.shaped(text)
-        _leave_out_tokens(data)
-        self._renumber(data)
+        data = without_tokens(last.shaped(text))
         if "sequence_number" in data:
             self._inserted += 1
-            data["sequence_number"] += 1
+            self._number += 1
+            data["sequence_number"] = self._number
         name = "" if last.event_type == "message" else f"event: {last.event_type}\n"
         return f"{name}data: {json.dumps(data)}\n\n".encode()
 
     def _renumber(self, data: dict[str, Any]) -> bool:
         """Count events on behind those that were put in."""
-        if not self._inserted or not isinstance(data.get("sequence_number"), int):
+        if not isinstance(data.get("sequence_number"), int):
             return False
         data["sequence_number"] += self._inserted
-        return True
+        self._number = data["sequence_number"]
+        return self._inserted > 0
 
 
 class _Remembering(Scanner):
@@ -168,14 +176,6 @@ def _put(data: Any, path: Path, text: str) -> None:
     for step in path[:-1]:
         data = data[step]
     data[path[-1]] = text
-
-
-def _leave_out_tokens(data: dict[str, Any]) -> None:
-    if "logprobs" in data:
-        data["logprobs"] = []
-    for choice in data.get("choices", []):
-        if isinstance(choice, dict) and "logprobs" in choice:
-            choice["logprobs"] = None
 
 
 def _rewritten(event: Event, data: str) -> bytes:

@@ -1,7 +1,8 @@
 """The leak guard over a JSON value: every string in it, and every number that is long enough to be a card's.
 
 Names of fields are left alone. They are the API's or the app's, not the model's; another name would make the answer
-another type, and a client that looks for the field would fail.
+another type, and a client that looks for the field would fail. Log probabilities, which spell a text token by token,
+are left out of what was changed.
 """
 
 from collections.abc import Mapping
@@ -26,7 +27,24 @@ def scan_json(scanner: Scanner, value: Any) -> Scanned:
     """Look at every string of a value as a text of its own; what is to be redacted is, in a copy."""
     found: list[Found] = []
     changed = _walk(scanner, value, found)
+    if changed is not value:
+        changed = without_tokens(changed)
     return Scanned(changed, findings_of(found), is_blocked(found))
+
+
+def without_tokens(value: Any) -> Any:
+    """Give a value whose `logprobs` tell none, in the shape that says so: `null` for an object, `[]` for a list."""
+    if isinstance(value, list):
+        return [without_tokens(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    return {name: _no_tokens(field) if name == "logprobs" else without_tokens(field) for name, field in value.items()}
+
+
+def _no_tokens(field: Any) -> Any:
+    if isinstance(field, list):
+        return []
+    return None if isinstance(field, Mapping) else field
 
 
 def _walk(scanner: Scanner, value: Any, found: list[Found]) -> Any:
