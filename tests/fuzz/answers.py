@@ -67,7 +67,8 @@ class Answers:
         answered = self._ask(case, self._chopped(case.raw))
         try:
             self.ends[f"{mode}: {self.told(case, answered)}"] += 1
-            if mode == ENFORCE and self.chance.random() < 0.05:
+            is_begun = b"isn't one of this API" not in answered.body  # which is judged by however many bytes came first
+            if mode == ENFORCE and is_begun and self.chance.random() < 0.05:
                 again = self._ask(case, tuple(case.raw[at : at + 1] for at in range(len(case.raw))))
                 _check(_outcome(answered) == _outcome(again), f"by single bytes it ends otherwise: {again}")
         except UnsoundError as error:
