@@ -163,6 +163,14 @@ def test_a_maximum_of_output_holds_where_the_client_asks_for_nothing() -> None:
     assert applied("chat_completions", lower, rules) is lower
 
 
+@pytest.mark.parametrize(("longest", "asked"), [(None, 9), (4, 4), (9, 9), (10, 9)])
+def test_a_request_that_asks_for_nothing_never_asks_for_more_than_the_model_can_write(
+    longest: int | None, asked: int
+) -> None:
+    checks = RequestChecks("chat_completions", SCHEMAS["chat_completions"], [RequestRules(max_output_tokens=9)])
+    assert checks.apply(CHAT, longest)["max_completion_tokens"] == asked
+
+
 @pytest.mark.parametrize("route", ["embeddings", "count_tokens"])
 def test_a_route_without_an_answer_to_hold_gets_no_maximum_of_output(route: str) -> None:
     body = {"model": "m", "input": "a"} if route == "embeddings" else CHAT

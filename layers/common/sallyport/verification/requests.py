@@ -39,16 +39,17 @@ class RequestChecks:
         self._max_prompt_bytes = _least(one.max_prompt_bytes for one in rules)
         self._max_output_tokens = _least(one.max_output_tokens for one in rules)
 
-    def apply(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    def apply(self, body: Mapping[str, Any], longest: int | None = None) -> Mapping[str, Any]:
         """Give a body that its API's schema has passed as it may go on: the same object if nothing was changed.
 
+        `longest`: how many tokens the model can write, if known; upstreams refuse a request that asks for more.
         Raises `UnsupportedFieldError` or `SchemaViolationError`, which name the field and the reason and never a value.
         """
         body = self._without_unknown(body)
         self._check_forbidden(body)
         body = self._with_forced(body)
         self._check_counts(body)
-        body = self._with_maximum(body)
+        body = self._with_maximum(body, longest)
         for schema in self._schemas:
             schema.check(body)
         return body
@@ -86,7 +87,7 @@ class RequestChecks:
         _check_count("tools", self._max_tools, texts.tool_count, "item(s)")
         _check_count(texts.field, self._max_prompt_bytes, texts.byte_count, "byte(s) of text, tools counted")
 
-    def _with_maximum(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _with_maximum(self, body: Mapping[str, Any], longest: int | None) -> Mapping[str, Any]:
         """Give a body whose answer is held to the maximum, also where the client says nothing of it."""
         if self._max_output_tokens is None:
             return body
@@ -96,7 +97,9 @@ class RequestChecks:
                 message = f"Invalid request: {path} must be at most {self._max_output_tokens}."
                 raise SchemaViolationError(message, param=path)
         name = None if asked else _FILLED.get(self._route)
-        return body if name is None else {**body, name: self._max_output_tokens}
+        return (
+            body if name is None else {**body, name: min(self._max_output_tokens, longest or self._max_output_tokens)}
+        )
 
 
 def _asked_tokens(route: str, body: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
