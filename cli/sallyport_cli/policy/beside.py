@@ -56,7 +56,10 @@ def files_beside(policy: Policy, folder: Path | None) -> tuple[Beside, list[tupl
 
 
 def file_differences(document: Document, compiled: str) -> list[str]:
-    """Give a line for each file that holds something else than what is `compiled` and in force under its name."""
+    """Give a line for each file that holds something else than what is `compiled` and in force.
+
+    Where nothing of the kind is in force, the document's own differences say that it is new.
+    """
     in_force: dict[str, Any] = json.loads(compiled)
     verification, apps = in_force.get("verification", {}), in_force.get("apps", {})
     rules = [*verification.get("requests", {}).values()]
@@ -65,12 +68,12 @@ def file_differences(document: Document, compiled: str) -> list[str]:
     changed = [
         (field_name(place), name)
         for place, name in _schema_files(document.policy)
-        if document.beside.schemas[name] not in known
+        if known and document.beside.schemas[name] not in known
     ]
     changed += [
         (f"apps.{app}.openapi", name)
         for app, name in _openapi_files(document.policy)
-        if document.beside.openapi[app] != apps.get(app, {}).get("openapi")
+        if apps.get(app, {}).get("openapi") not in (None, document.beside.openapi[app])
     ]
     return [f"~ {place}: {name} has other content" for place, name in changed]
 
