@@ -23,6 +23,8 @@ class Shape(NamedTuple):
     accept: Accept = lambda value, _: len(value)
     not_after: re.Pattern[str] | None = None
     """What, right before it, says that it is the end of something longer."""
+    beginnings: str | None = None
+    """What a stream holds back, where all prefixes of `pattern` make too slow an automaton; it matches those and more."""
 
 
 class Detector(NamedTuple):
@@ -172,6 +174,9 @@ _CODED = r"\\{1,2}u[0-9A-Fa-f]{4}"
 """A letter as JSON may write it."""
 _DOMAIN = rf"@(?:[0-9{_LETTER}]|{_CODED})(?:[0-9{_LETTER}.\-]|{_CODED}){{0,200}}\.(?:[0-9{_LETTER}\-]|{_CODED}){{2,63}}"
 _ESCAPE = r"(?:\\[nrtbf])?"
+_ANY = rf"(?:[^\x00-\x20@\\]|{_CODED})"
+_BEGUN_CODE = r"(?:\\{1,2}(?:u[0-9A-Fa-f]{0,3})?)?"
+_BEGUN_DOMAIN = rf"(?:@{_ANY}*{_BEGUN_CODE})?"
 EMAIL = Detector(
     "email",
     (
@@ -180,8 +185,14 @@ EMAIL = Detector(
             rf"{_ESCAPE}(?P<value>(?:[0-9_{_LETTER}]|{_CODED})"
             rf"(?:[0-9_{_LETTER}!#$%&'*+/=?^\x{{60}}{{|}}~.\-]|{_CODED}){{0,63}}{_DOMAIN})",
             _has_top_level,
+            beginnings=rf"{_ESCAPE}{_ANY}{{0,64}}(?:{_BEGUN_CODE}|{_BEGUN_DOMAIN})",
         ),
-        Shape("email", rf"(?P<value>\\{{0,3}}\"[A-Za-z0-9][^\"\\\n]{{0,63}}\\{{0,3}}\"{_DOMAIN})", _has_top_level),
+        Shape(
+            "email",
+            rf"(?P<value>\\{{0,3}}\"[A-Za-z0-9][^\"\\\n]{{0,63}}\\{{0,3}}\"{_DOMAIN})",
+            _has_top_level,
+            beginnings=rf"\\{{0,3}}(?:\"(?:[A-Za-z0-9][^\"\\\n]{{0,63}}\\{{0,3}}(?:\"{_BEGUN_DOMAIN})?)?)?",
+        ),
     ),
 )
 

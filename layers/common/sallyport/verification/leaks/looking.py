@@ -134,17 +134,17 @@ def lookers_of(rules: LeakRules) -> list[Looker]:
     ]
 
 
-def _groups(lookers: Sequence[Looker]) -> Iterator[set[str]]:
-    """Give our own patterns in groups: the prefixes of all of them as one are more than RE2 makes an automaton of."""
-    groups: dict[str, set[str]] = {}
+def _groups(lookers: Sequence[Looker]) -> Iterator[set[Shape]]:
+    """Give our own forms in groups: the prefixes of all of them as one are more than RE2 makes an automaton of."""
+    groups: dict[str, set[Shape]] = {}
     for looker in lookers:
         if not looker.own:
-            groups.setdefault(looker.group if looker.group in _LARGE else "", set()).add(looker.shape.pattern)
+            groups.setdefault(looker.group if looker.group in _LARGE else "", set()).add(looker.shape)
     yield from groups.values()
 
 
-def _tail(patterns: set[str]) -> Any:
-    prefixes = sorted({prefixes_of(pattern) for pattern in patterns})
+def _tail(shapes: set[Shape]) -> Any:
+    prefixes = sorted({shape.beginnings or prefixes_of(shape.pattern) for shape in shapes})
     return _compiled(f"(?:{'|'.join(prefixes)})\\z", _MAX_MEMORY_BYTES_OF_ALL)
 
 

@@ -19,7 +19,7 @@ class Found(NamedTuple):
 
 
 class Scanner:
-    """Make it once per policy version: compiling takes 50 ms. Raises `ValueError` for a pattern that isn't RE2's.
+    """Make it once per policy version: it compiles for 0.1 s. Raises `ValueError` for a pattern that isn't RE2's.
 
     `reporting` and `acting` are its rules that only tell, and those that change or stop what goes on; None: there are
     none.
