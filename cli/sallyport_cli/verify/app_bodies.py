@@ -17,10 +17,9 @@ from sallyport.policy.verification_rules import ANSWERS, REQUESTS
 from sallyport.verification.openapi.checks import OpenApiChecks
 from sallyport.verification.openapi.media_types import essence
 from sallyport_cli.verify.outcome import Outcome, Refusal
-from sallyport_cli.verify.provider_bodies import GivenAnswer, noted, silent
+from sallyport_cli.verify.provider_bodies import GivenAnswer, noted, silent, unchecked
 
 NO_DOCUMENT: Final = "the app has no OpenAPI document, so every operation passes"
-TOO_LARGE: Final = "the body is too large for a copy, so it passes without a look at it"
 
 
 class Call(NamedTuple):
@@ -69,9 +68,7 @@ def try_answer(rules: RouterRules, tenant: str, call: Call, answer: GivenAnswer)
         refusal = Refusal.of(error, is_midway=bool(passed))
     if guard is not None:
         guard.finish(record, silent())
-    notes = ((NO_DOCUMENT,) if app.openapi is None else ()) + (
-        (TOO_LARGE,) if "response_unchecked" in record.fields else ()
-    )
+    notes = (*(() if app.openapi else (NO_DOCUMENT,)), *unchecked(record))
     return Outcome(
         answer.body,
         refusal,

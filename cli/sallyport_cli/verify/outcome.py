@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sallyport.errors import SallyportError
+
+TOO_LARGE: Final = "the body is too large for a copy, so it passes without a look at it"
 
 
 class Refusal(NamedTuple):

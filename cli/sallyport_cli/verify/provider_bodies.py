@@ -16,7 +16,7 @@ from sallyport.policy.limit_rules import RouterRules
 from sallyport.providers.http_answers import EVENT_STREAM, JSON, check_answer, check_first_bytes
 from sallyport.verification.schema import RequestSchema
 from sallyport.verification.strict_json import check_names, parse_strict
-from sallyport_cli.verify.outcome import Outcome, Refusal
+from sallyport_cli.verify.outcome import TOO_LARGE, Outcome, Refusal
 
 _FIRST_REFUSAL: Final = 400
 
@@ -83,6 +83,7 @@ def try_answer(checks: Checks, answer: GivenAnswer, *, stream: bool) -> Outcome:
         checks.answers.mode,
         noted(record, "response_findings"),
         noted(record, "response_violations"),
+        unchecked(record),
     )
 
 
@@ -99,6 +100,11 @@ def noted(record: RequestRecord, name: str) -> tuple[str, ...]:
     """Give what the log line would say under a name."""
     told = record.fields.get(name)
     return tuple(told) if isinstance(told, list) else ()
+
+
+def unchecked(record: RequestRecord) -> tuple[str, ...]:
+    """Give a note where an answer would pass without a look at it."""
+    return (TOO_LARGE,) if "response_unchecked" in record.fields else ()
 
 
 def _request(raw: bytes, content_type: str) -> Request:
