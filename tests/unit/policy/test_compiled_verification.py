@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from sallyport.policy.effective import VERIFICATION_FORMAT, CompiledPolicyError
+from sallyport.policy.effective import (
+    CANARY_FORMAT,
+    FORMAT,
+    LIMITS_FORMAT,
+    SOVEREIGNTY_FORMAT,
+    VERIFICATION_FORMAT,
+    CompiledPolicyError,
+)
 from sallyport.policy.limit_rules import RouterRules
 from sallyport.policy.router_rules import merge_router
 from sallyport.policy.upstream_rules import AppRules
@@ -75,6 +82,15 @@ def test_what_isnt_said_is_as_the_parameters_say() -> None:
     assert rules.verification.answers["messages"].mode == "enforce"
 
 
+@pytest.mark.parametrize("stored", [FORMAT, LIMITS_FORMAT, SOVEREIGNTY_FORMAT, CANARY_FORMAT, VERIFICATION_FORMAT])
+def test_a_document_from_before_leaves_the_parameters_in_force(stored: int) -> None:
+    app: dict[str, Any] = {"upstream": "mine", "tenants": None, "request_headers": [], "answer_headers": []}
+    document = {"format": stored, "ip": {}, "upstreams": {"mine": UPSTREAM}, "apps": {"a": app}}
+    rules = merge_router(PARAMETERS, json.loads(json.dumps(document)), 1)
+    assert rules.verification == PARAMETERS.verification
+    assert rules.apps == {"a": AppRules("mine", answers=AnswerRules("off"))}
+
+
 def test_a_tenant_who_says_nothing_of_unknown_fields_narrows_nothing() -> None:
     tenants = {"acme": {"": {**REQUEST, "unknown_fields": None}}}
     assert (
@@ -135,6 +151,8 @@ def test_a_field_that_is_missing_is_never_guessed(section: str, field: str) -> N
     assert merged(_with(section, lambda _: around(rule)))
     with pytest.raises(CompiledPolicyError):
         merged(_with(section, lambda _: around({name: value for name, value in rule.items() if name != field})))
+
+
 SOUND: list[tuple[str, Any]] = [("forced", {"a": []}), ("name", "text")]
 
 

@@ -144,6 +144,8 @@ def test_the_routers_read_canaries_and_the_authorizer_the_claims_that_they_ask_f
         ("models: {m: {targets: [{upstream: default}]}}", 3),
         ("limits: []", 2),
         ("canaries: []", 4),
+        ("verification: {}", 5),
+        ("canaries: []\nverification: {response: off}", 5),
         ("canaries: [{name: a, model: m, parameters: {top_p: 1}, weight: 1}]", 4),
         ("models: {m: {}}", 2),
         ("tenants: {a: {limits: [{scope: key, unit: requests, limit: 1, window: 1m}]}}", 2),
