@@ -213,7 +213,7 @@ CASES: list[tuple[str, str, dict[str, Any], list[tuple[str, str, str]]]] = [
                     "content": [
                         {"type": "thinking", "thinking": "h", "signature": "EqQB"},
                         {"type": "redacted_thinking", "data": "EmwK"},
-                        {"type": "tool_use", "id": "i", "name": "f", "input": {"type": "q", "data": [7]}},
+                        {"type": "tool_use", "id": "i", "name": "f", "input": {"type": "tool_result", "data": [7]}},
                         {"type": "web_search_tool_result", "tool_use_id": "i",
                          "content": [{"type": "web_search_result", "title": "w", "encrypted_content": "Eo"}]},
                     ],
@@ -232,7 +232,7 @@ CASES: list[tuple[str, str, dict[str, Any], list[tuple[str, str, str]]]] = [
             ("assistant", "messages[1].content[0].thinking", "h"),
             ("assistant", "messages[1].content[2].name", "f"),
             ("assistant", "messages[1].content[2].input", "type"),
-            ("assistant", "messages[1].content[2].input.type", "q"),
+            ("assistant", "messages[1].content[2].input.type", "tool_result"),
             ("assistant", "messages[1].content[2].input", "data"),
             ("tool", "messages[1].content[3].content[0].title", "w"),
             ("system", "messages[2].content", "later"),

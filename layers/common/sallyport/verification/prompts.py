@@ -22,6 +22,8 @@ _FORBIDDEN = {
     BIDI: re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"),
 }
 """Unicode's `Cc` but for tab, line feed and carriage return; and what has the property `Bidi_Control` (UAX #9)."""
+_UNSEEN = re.compile("[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]+")
+"""Characters without a width, and tags, which nobody sees and models read over (of Unicode's `Cf`)."""
 _REASONS = {
     DENY: "has what it denies",
     ALLOW: "has nothing of what it allows",
@@ -79,13 +81,13 @@ class _Rule(NamedTuple):
         if texts[0].role not in self.rules.roles:
             return
         places = {kind: text for text in reversed(texts) for kind in self._kinds(text.text)}
-        if self.allow and _is_said(texts[-1]) and not any(pattern.search(texts[-1].text) for pattern in self.allow):
+        if self.allow and _is_said(texts[-1]) and not _has(self.allow, texts[-1].text):
             places[ALLOW] = texts[-1]
         for kind, text in places.items():
             yield self._finding(kind, text)
 
     def _kinds(self, text: str) -> Iterator[str]:
-        if any(pattern.search(text) for pattern in self.deny):
+        if self.deny and any(_has(self.deny, reading) for reading in _readings(text)):
             yield DENY
         yield from (kind for kind in self.rules.forbid if _FORBIDDEN[kind].search(text))
         if self.repetition is not None and self.repetition(text):
@@ -95,8 +97,21 @@ class _Rule(NamedTuple):
         name = self.rules.name
         if self.rules.action == BLOCK:
             message = f"The rule {name!r} doesn't let this prompt pass: {text.path} {_REASONS[kind]}."
-            raise PromptRefusedError(message, param=text.path)
+            error = PromptRefusedError(message, param=text.path)
+            error.findings = (str(Finding(f"prompts/{name}", kind)),)
+            raise error
         return Finding(f"prompts/{name}", kind)
+
+
+def _has(patterns: Iterable[Pattern], text: str) -> bool:
+    return any(pattern.search(text) for pattern in patterns)
+
+
+def _readings(text: str) -> Iterator[str]:
+    """Give a text as it is and as it is seen: characters that nobody sees, between its letters, would hide any word."""
+    yield text
+    if not text.isascii() and _UNSEEN.search(text):
+        yield _UNSEEN.sub("", text)
 
 
 def _joined(message: Iterable[PromptText]) -> Iterator[list[PromptText]]:
