@@ -9,6 +9,7 @@ from collections.abc import Callable
 from random import Random
 
 from tests.fuzz.answers import Answers
+from tests.fuzz.leaks import Leaks
 from tests.fuzz.requests import Requests, UnsoundError
 from tests.support.peak_memory import peak_mib
 
@@ -21,12 +22,16 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000_000))
     arguments = parser.parse_args()
-    print(f"seed {arguments.seed}, {arguments.count} requests and as many answers", flush=True)
+    print(
+        f"seed {arguments.seed}, {arguments.count} requests, as many answers and half as many past a leak guard",
+        flush=True,
+    )
     chance = Random(arguments.seed)  # noqa: S311 - no secret
-    requests, answers = Requests(chance), Answers(chance)
+    requests, answers, leaks = Requests(chance), Answers(chance), Leaks(chance)
     try:
         _run("requests", requests.one, requests.ends, arguments.count)
         _run("answers", answers.one, answers.ends, arguments.count)
+        _run("answers past a leak guard", leaks.one, leaks.ends, arguments.count // 2)
     except UnsoundError as error:
         print(error)
         return 1

@@ -70,7 +70,7 @@ class Answers:
             is_begun = b"isn't one of this API" not in answered.body  # which is judged by however many bytes came first
             if mode == ENFORCE and is_begun and self.chance.random() < 0.05:
                 again = self._ask(case, tuple(case.raw[at : at + 1] for at in range(len(case.raw))))
-                _check(_outcome(answered) == _outcome(again), f"by single bytes it ends otherwise: {again}")
+                check(_outcome(answered) == _outcome(again), f"by single bytes it ends otherwise: {again}")
         except UnsoundError as error:
             where = f"{case.scene.route} of {case.scene.provider}, {mode}, stream {case.is_streamed}"
             raise UnsoundError(
@@ -127,26 +127,17 @@ class Answers:
 
     def told(self, case: Case, answered: Answered) -> str:
         """Judge what the client got, and give what it was in a word. Raises `UnsoundError`."""
-        _check(SECRET not in case.scene.log.getvalue(), f"the log holds of the answer: {case.scene.log.getvalue()}")
+        check(SECRET not in case.scene.log.getvalue(), f"the log holds of the answer: {case.scene.log.getvalue()}")
         if answered.status != 200:
-            return self._refused(case, answered)
+            return refusal(case, answered)
         if (case.scene.route, case.scene.provider) == TRANSLATED:
-            _check(b'"internal_error"' not in answered.event, "the gateway failed")
+            check(b'"internal_error"' not in answered.event, "the gateway failed")
             return "translated, cut" if answered.broke_off else "translated"
         if _mode(case.scene) != ENFORCE:
-            _check(not answered.broke_off, "it broke off")
-            _check(answered.body == case.raw, "it isn't the upstream's, byte for byte")
+            check(not answered.broke_off, "it broke off")
+            check(answered.body == case.raw, "it isn't the upstream's, byte for byte")
             return self._reported(case) if _mode(case.scene) == REPORT else "passed"
         return self._streamed(case, answered) if case.is_streamed else self._enforced(case, answered)
-
-    def _refused(self, case: Case, answered: Answered) -> str:
-        """A translator also tells the upstream's own errors, and that the answer has no end."""
-        code = json.loads(answered.body)["error"]["code"]
-        is_translated = (case.scene.route, case.scene.provider) == TRANSLATED
-        _check(answered.status == 502 or is_translated, f"status {answered.status}")
-        _check(code in _OUR_CODES or (is_translated and code != "internal_error"), f"code {code}")
-        _check(SECRET.encode() not in answered.body, "the refusal holds of the answer")
-        return f"{answered.status} {code}"
 
     def _reported(self, case: Case) -> str:
         """What is surely wrong must be in the log, or that nobody looked; the order of events is judged elsewhere."""
@@ -158,25 +149,25 @@ class Answers:
             for data in sse_data(text) if case.is_streamed else [text]:
                 self._check_json(name, data)
         except UnsoundError as error:
-            _check(is_told, f"the log says nothing of a violation: {error}")
+            check(is_told, f"the log says nothing of a violation: {error}")
         return "passed, told" if is_told else "passed"
 
     def _enforced(self, case: Case, answered: Answered) -> str:
-        _check(not answered.broke_off, "an answer in one piece broke off")
-        _check(answered.body == case.raw, "it isn't the upstream's, byte for byte")
+        check(not answered.broke_off, "an answer in one piece broke off")
+        check(answered.body == case.raw, "it isn't the upstream's, byte for byte")
         self._check_json(case.scene.route, _decoded(answered.body))
         return "passed"
 
     def _streamed(self, case: Case, answered: Answered) -> str:
-        _check(case.raw.startswith(answered.body), "it isn't the upstream's up to where it ended")
+        check(case.raw.startswith(answered.body), "it isn't the upstream's up to where it ended")
         events = sse_data(_decoded(answered.body))
         if answered.broke_off:
-            _check(b"[DONE]" not in answered.event, "a made-up end")
+            check(b"[DONE]" not in answered.event, "a made-up end")
             told = sse_data(_decoded(answered.body + answered.event))
-            _check(len(told) == len(events) + 1 and told[:-1] == events, "the error isn't an event of its own")
-            _check(any(code in told[-1] for code in _OUR_CODES), f"the event says {told[-1]}")
+            check(len(told) == len(events) + 1 and told[:-1] == events, "the error isn't an event of its own")
+            check(any(code in told[-1] for code in _OUR_CODES), f"the event says {told[-1]}")
         else:
-            _check(events == sse_data(_decoded(case.raw)), "an event is missing")
+            check(events == sse_data(_decoded(case.raw)), "an event is missing")
         for data in events:
             self._check_json(f"{case.scene.route}_event", data)
         return "cut" if answered.broke_off else "passed"
@@ -185,9 +176,9 @@ class Answers:
         if name.endswith("_event") and text.strip() == "[DONE]":
             return
         is_strict, value = _read(text)
-        _check(is_strict, "it isn't strict JSON")
+        check(is_strict, "it isn't strict JSON")
         if not name.endswith("_event") or "error" not in text:  # an event that tells an error has its own form
-            _check(isinstance(value, dict) and self.judges[name].is_valid(value), "it isn't as its schema says")
+            check(isinstance(value, dict) and self.judges[name].is_valid(value), "it isn't as its schema says")
 
 
 _ROUTES = tuple(route for route, _ in PLACES)
@@ -206,6 +197,19 @@ def sse_data(text: str) -> list[str]:
         elif name == "data":
             data.append(value.removeprefix(" "))
     return found
+
+
+def refusal(case: Case, answered: Answered) -> str:
+    """Give status and code of an answer that isn't the upstream's. Raises `UnsoundError` for one that may not be.
+
+    A translator also tells the upstream's own errors, and that the answer has no end.
+    """
+    code = json.loads(answered.body)["error"]["code"]
+    is_translated = (case.scene.route, case.scene.provider) == TRANSLATED
+    check(answered.status == 502 or is_translated, f"status {answered.status}")
+    check(code in _OUR_CODES or (is_translated and code != "internal_error"), f"code {code}")
+    check(SECRET.encode() not in answered.body, "the refusal holds of the answer")
+    return f"{answered.status} {code}"
 
 
 def _outcome(answered: Answered) -> tuple[list[str], str]:
@@ -261,6 +265,7 @@ def _decoded(raw: bytes) -> str:
         raise UnsoundError("it isn't UTF-8") from None
 
 
-def _check(is_so: bool, otherwise: str) -> None:
+def check(is_so: bool, otherwise: str) -> None:
+    """Raise `UnsoundError` unless it is so."""
     if not is_so:
         raise UnsoundError(otherwise)

@@ -91,10 +91,14 @@ class _Quiet:
 
 
 class Scene:
-    """One route before one kind of provider, under one set of rules; it is its own policy and transport."""
+    """One route before one kind of provider, under one set of rules; it is its own policy and transport.
 
-    def __init__(self, route: str, provider: str, rules: VerificationRules | None = None) -> None:
+    `stream_usage`: every chat stream is asked for its usage, which is taken out again.
+    """
+
+    def __init__(self, route: str, provider: str, rules: VerificationRules, *, stream_usage: bool = False) -> None:
         self.route, self.provider = route, provider
+        self._stream_usage = stream_usage
         self.sent: list[bytes] = []
         self.told = Told((b"{}",))
         self.log = io.StringIO()
@@ -106,7 +110,7 @@ class Scene:
             None,
             upstreams={DEFAULT_UPSTREAM: upstream},
             allowed_regions=frozenset({REGION}),
-            verification=rules or VerificationRules(),
+            verification=rules,
         )
         self._logger = Logger("route", "stack", write=self._write)
         self._serve = ProviderRoute(OPERATIONS[route], self._rooms())
@@ -148,7 +152,7 @@ class Scene:
             trail=_Quiet(),
             stored=None,
             home_region=REGION,
-            stream_usage=False,
+            stream_usage=self._stream_usage,
             pace=Pace(0, _now_s, lambda _: None, lambda low, high: (low + high) / 2),
             logger=self._logger,
             deadline=Deadline(),
