@@ -54,13 +54,14 @@ class SallyportError(Exception):
     """A failure with a stable `code`, an HTTP `status`, and a message that is safe to show to the client.
 
     `kind` is the error type in OpenAI's vocabulary. `param` names the field at fault, `headers` go on the answer,
-    after `own_headers`, which all of its class have.
+    after `own_headers`, which all of its class have. `findings` are for the log: what rules found, without a value.
     """
 
     code: str = "internal_error"
     status: int = 500
     kind: str = "api_error"
     own_headers: Mapping[str, str] = {}
+    findings: tuple[str, ...] = ()
 
     def __init__(self, message: str, *, param: str | None = None, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)

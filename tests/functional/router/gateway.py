@@ -15,7 +15,10 @@ from tests.support.events import Context, proxy_event
 from tests.support.servers import Peer, Received
 
 CHAT = {"model": "gpt-a", "messages": [{"role": "user", "content": "prompt-secret"}]}
-ANSWER = b'{"id": "chatcmpl-1", "choices": []}'
+ANSWER = (
+    b'{"id": "chatcmpl-1", "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"},'
+    b' "finish_reason": "stop"}]}'
+)
 EVENTS = [b'data: {"n": 1}\n\n', b'data: {"n": 2}\n\n', b"data: [DONE]\n\n"]
 UPSTREAM_KEY = "sk-upstream-secret"
 """Behind the name `stack/openai` in the emulator's Secrets Manager."""

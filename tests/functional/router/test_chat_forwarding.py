@@ -58,7 +58,7 @@ def test_a_stream_that_is_cut_ends_with_an_error_event_in_openais_shape(
     event = answered.in_band.strip().removeprefix(b"data: ")
     assert json.loads(event)["error"]["code"] == "upstream_interrupted"
     lines = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
-    ended = [line for line in lines if line["message"] == "request" or line.get("kind") == "outcome"]
+    ended = [line for line in lines if line.get("message") == "request" or line.get("kind") == "outcome"]
     assert [(line["code"], line["complete"]) for line in ended] == [("upstream_interrupted", False)] * 2
 
 

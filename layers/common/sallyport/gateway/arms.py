@@ -4,9 +4,9 @@ Arms are compared by requests that either could have served, so all that may spe
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from sallyport.errors import PermissionRefusedError, RequestError, SchemaViolationError
+from sallyport.errors import PermissionRefusedError, RequestError
 from sallyport.gateway.canarying import INVALID_PARAMETERS, KEPT_RESPONSE, MODEL_NOT_ALLOWED, NOT_KEPT
 from sallyport.identity.principal import Principal
 from sallyport.policy.canary_rules import CanaryRules
@@ -14,7 +14,6 @@ from sallyport.policy.limit_rules import ModelRules, RouterRules
 from sallyport.policy.upstream_rules import Target, UpstreamRules
 from sallyport.providers.provider import CHAT_COMPLETIONS, COUNT_TOKENS, MESSAGES, RESPONSES
 from sallyport.routing.residency import ELIGIBLE, Caller, Considered, consider, placed
-from sallyport.verification.schema import RequestSchema
 
 _ROUTES_OF: Mapping[str, frozenset[str]] = {
     **dict.fromkeys(
@@ -34,6 +33,13 @@ _ROUTES_OF: Mapping[str, frozenset[str]] = {
 
 _COUNTED = frozenset({"mcp_servers", "output_config", "system", "thinking", "tool_choice"})
 """What tokens are counted by, besides messages and tools (Anthropic, "Count tokens"). Others are refused there."""
+
+
+class BodyCheck(Protocol):
+    """What a body must pass to go on."""
+
+    def check(self, body: Mapping[str, Any]) -> None:
+        """Raise a `RequestError` for a body that may not."""
 
 
 class Arm(NamedTuple):
@@ -65,7 +71,7 @@ class Asker(NamedTuple):
 
 
 def canary_arm(
-    canary: CanaryRules, stable: Arm, asker: Asker, schema: RequestSchema
+    canary: CanaryRules, stable: Arm, asker: Asker, checks: BodyCheck
 ) -> tuple[Arm | None, str, tuple[Considered, ...]]:
     """Give the request on the canary's arm, or None and why the caller may not have it; and what was looked at."""
     considered = _considered(canary, stable.body["model"], asker)
@@ -77,7 +83,7 @@ def canary_arm(
     if not parameters:
         return Arm(stable.body, targets, stable.text, canary.name), "", considered
     body = {**stable.body, **parameters}
-    if not _fit(parameters, asker.operation) or not _conforms(body, schema):
+    if not _fit(parameters, asker.operation) or not _conforms(body, checks):
         return None, INVALID_PARAMETERS, considered
     return Arm(body, targets, None, canary.name), "", considered
 
@@ -116,10 +122,10 @@ def _fit(parameters: Mapping[str, Any], operation: str) -> bool:
     return all(operation in _ROUTES_OF.get(name, (operation,)) for name in parameters)
 
 
-def _conforms(body: Mapping[str, Any], schema: RequestSchema) -> bool:
+def _conforms(body: Mapping[str, Any], checks: BodyCheck) -> bool:
     try:
-        schema.check(body)
-    except SchemaViolationError:
+        checks.check(body)
+    except RequestError:
         return False
     return True
 

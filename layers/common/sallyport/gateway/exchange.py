@@ -135,6 +135,8 @@ class Exchange:
 
     def _refuse(self, error: SallyportError) -> StreamedResponse:
         self._record.note_error(error)
+        if error.findings:
+            self._record.note(request_findings=list(error.findings))
         refusal = streamed_error(error, self._shape, self._headers)
         self._record.bytes_out = sum(map(len, refusal.body))
         return refusal

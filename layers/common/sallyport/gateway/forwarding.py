@@ -68,6 +68,11 @@ class Answer(NamedTuple):
     passage: Passage
     sending: Sending
 
+    @property
+    def is_success(self) -> bool:
+        """Say whether this is what was asked for, and not the upstream's refusal."""
+        return self.status < 300  # noqa: PLR2004 - HTTP
+
 
 class Journey(NamedTuple):
     """What one request's forwarding is told to and asks: `now_s` is the wall clock, `remaining_s` the time left."""

@@ -1,8 +1,11 @@
-"""An upstream's body on its way to the client: what happens to it is noted, and its usage is read in passing."""
+"""An upstream's body on its way to the client: what happens to it is noted, its usage is read, its content guarded.
 
-from collections.abc import Callable, Iterable, Iterator
+Usage is read first: what an upstream has made is charged for, whether or not it may go on.
+"""
+
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
-from itertools import chain
+from itertools import chain, islice
 from typing import NamedTuple
 
 from sallyport.errors import SallyportError
@@ -11,6 +14,9 @@ from sallyport.gateway.record import RequestRecord
 from sallyport.providers.provider import UsageReader
 from sallyport.providers.stream_usage import without_usage
 from sallyport.providers.transport import UpstreamResponse
+
+type Guard = Callable[[Iterable[bytes]], Generator[bytes]]
+"""Passes a body on, or what may go on of it; raises a `SallyportError` for what may not."""
 
 MAX_BLANK_CHUNKS = 16
 """A body that is blank for longer than this isn't waited for."""
@@ -46,6 +52,9 @@ class Passage:
         self._begun: list[bytes] = []
         self._watcher: Callable[[bytes], bool] | None = None
         self._looked_at = self._look()
+        self._guarded: Generator[bytes] | None = None
+        self._going: Iterator[bytes] | None = None
+        self._primed: list[bytes] = []
 
     def start(self) -> bytes:
         """Wait for the first bytes, and give them without the white space before them; they still go to the client."""
@@ -59,9 +68,19 @@ class Passage:
         """Have each chunk, or each whole event, shown to `look` before it goes on, until that says that it's enough."""
         self._watcher = look
 
+    def guard(self, guard: Guard, *, wait: bool) -> None:
+        """Have the body pass a guard. `wait`: until its first bytes may go on, so that the status can still say no.
+
+        Raises what the guard does.
+        """
+        self._guarded = guard(self._looked_at)
+        if wait:
+            self._going = self._outgoing()
+            self._primed += islice(self._going, 1)
+
     def __iter__(self) -> Iterator[bytes]:
         try:
-            for chunk in self._outgoing():
+            for chunk in chain(self._primed, self._going or self._outgoing()):
                 self._record.note_first_byte()
                 self._record.bytes_out += len(chunk)
                 yield chunk
@@ -76,6 +95,8 @@ class Passage:
         A JSON answer that the client didn't wait for is read to its end all the same: all of it was made and is
         charged for, and its usage comes last. A stream's upstream stops to write when nobody reads.
         """
+        if self._guarded is not None:
+            self._guarded.close()
         try:
             if not self._form.by_event:
                 self._look_at_rest()
@@ -87,8 +108,9 @@ class Passage:
             for _ in self._looked_at:
                 pass
 
-    def _outgoing(self) -> Iterable[bytes]:
-        return without_usage(self._looked_at) if self._form.strip_usage else self._looked_at
+    def _outgoing(self) -> Iterator[bytes]:
+        going = self._guarded or self._looked_at
+        return without_usage(going) if self._form.strip_usage else going
 
     def _look(self) -> Iterator[bytes]:
         chunks: Iterable[bytes] = chain(self._begun, self._chunks)

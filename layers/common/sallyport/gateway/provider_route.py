@@ -16,6 +16,7 @@ from sallyport.errors import (
     ServiceUnavailableError,
     UpstreamCredentialsError,
 )
+from sallyport.gateway.answer_guard import AnswerGuard
 from sallyport.gateway.arms import Arm, Asker, canary_arm, may_differ, refusal_of
 from sallyport.gateway.calls import Ask, call_for
 from sallyport.gateway.canarying import KEPT_RESPONSE, UNSUPPORTED_ON_STABLE, Canaries, CanaryPart
@@ -29,6 +30,7 @@ from sallyport.gateway.operations import Operation
 from sallyport.gateway.record import loggable_model
 from sallyport.gateway.request import Request, check_json_body, read_request
 from sallyport.gateway.upstreams import Upstreams
+from sallyport.gateway.verifying import Checks, CurrentChecks
 from sallyport.identity.principal import Principal
 from sallyport.observability.log import Logger
 from sallyport.policy.canary_rules import CANARY, STABLE
@@ -60,6 +62,7 @@ class Rooms(NamedTuple):
     """
 
     schema: RequestSchema
+    checks: CurrentChecks
     policy: Policy
     metering: Metering
     canaries: Canaries
@@ -80,6 +83,7 @@ class _Case(NamedTuple):
     request: Request
     asker: Asker
     model: ModelRules
+    checks: Checks
 
 
 class _Way(NamedTuple):
@@ -100,6 +104,7 @@ class _Checked(NamedTuple):
     otherwise: Callable[[], _Way] | None
     meter: Meter
     tenant: str
+    checks: Checks
 
 
 class ProviderRoute:
@@ -134,20 +139,29 @@ class _Exchange(Exchange):
         body = parse_strict(request.body)
         self._rooms.schema.check(body)
         check_names(body)
+        checks = self._rooms.checks.get(rules.verification, caller.tenant)
+        passed = self._verified(body, checks)
         self._check_time()
         model = _check_model(body["model"], rules, principal)
         self._record.note(model=loggable_model(body["model"]), stream=body.get("stream") is True)
         asker = Asker(rules, caller, principal, self._serves, self._operation.name)
-        stable = Arm(body, self._targets(body, asker), request.body)
+        stable = Arm(passed, self._targets(body, asker), request.body if passed is body else None)
         name = self._operation.name
         asker = asker._replace(
             kept_by=kept_by(self._rooms.stored, name, body, caller.tenant), is_kept=is_kept(name, body)
         )
         try:
-            return self._on_arm(stable, _Case(request, asker, model))
+            return self._on_arm(stable, _Case(request, asker, model, checks))
         except ServiceUnavailableError as error:
             self._decisions.refuse(error.code)
             raise
+
+    def _verified(self, body: Mapping[str, Any], checks: Checks) -> Mapping[str, Any]:
+        """Give the body as it may go on: the same object if the policy's rules leave it as it is."""
+        passed, findings = checks.passed(body)
+        if findings:
+            self._record.note(request_findings=list(map(str, findings)))
+        return passed
 
     def _on_arm(self, stable: Arm, case: _Case) -> _Checked:
         """Make the request ready on its arm; on the stable one, if the canary can't take it or is down."""
@@ -174,7 +188,7 @@ class _Exchange(Exchange):
         self._part = part
         if part is None:
             return known(kept), None
-        canary, note, considered = canary_arm(part.assignment.rules, kept or stable, asker, self._rooms.schema)
+        canary, note, considered = canary_arm(part.assignment.rules, kept or stable, asker, case.checks)
         if kept is None:
             arm = known(keeping(canary, asker.kept_by))
             part.stay(KEPT_RESPONSE)
@@ -229,7 +243,7 @@ class _Exchange(Exchange):
         if otherwise is not None:
             own = meter if otherwise.body is arm.body else self._meter_for(otherwise, case, targets)
             other = partial(self._way, otherwise, case, own.cap) if meter.covers(own) else None
-        return _Checked(way, other, meter, case.asker.caller.tenant)
+        return _Checked(way, other, meter, case.asker.caller.tenant, case.checks)
 
     def _way(self, arm: Arm, case: _Case, cap: int | None) -> _Way:
         prepare = self._prepare_by(self._ask(arm, case, cap), case.asker.rules, case.model)
@@ -281,13 +295,26 @@ class _Exchange(Exchange):
         answer = self._answer(checked)
         remember_owner(self._rooms.stored, answer, checked.tenant, self._rooms.logger)
         self._record.note(status=answer.status, complete=False)
-        is_streamed = answer.sending.call.stream and answer.status < 300  # noqa: PLR2004 - HTTP
+        is_streamed = answer.sending.call.stream and answer.is_success
+        self._guard(answer, checked.checks, is_streamed=is_streamed)
         return StreamedResponse(
             status=answer.status,
             headers={**answer.headers, **self._headers},
             body=answer.passage,
             error_event=self._operation.error_event if is_streamed else None,
         )
+
+    def _guard(self, answer: Answer, checks: Checks, *, is_streamed: bool) -> None:
+        """Have the answer held to the policy. Raises `UpstreamError`s for one of which nothing may go on."""
+        guard = AnswerGuard(self._operation.name, checks.answers, self._record, self._rooms.logger)
+        if guard.is_idle or (not answer.is_success and checks.answers.leaks is None):
+            return
+        look = guard.stream if is_streamed else guard.whole if answer.is_success else guard.refusal
+        try:
+            answer.passage.guard(look, wait=guard.acts)
+        except BaseException:
+            answer.passage.close()
+            raise
 
     def _answer(self, checked: _Checked) -> Answer:
         """Give the answer; the stable arm's, where the canary's upstream does nothing for the gateway's credential."""

@@ -27,6 +27,17 @@ class Event(NamedTuple):
     data: str
     raw: bytes
 
+    def with_data(self, data: str) -> "Event":
+        """Give the event with other data; its other lines stay."""
+        lines, is_written = [], False
+        for line in self.raw.splitlines(keepends=True):
+            if line.removeprefix(b"\xef\xbb\xbf").partition(b":")[0].rstrip(b"\r\n") != b"data":
+                lines.append(line)
+            elif not is_written:
+                lines += [b"data: " + part.encode(errors="surrogatepass") + b"\n" for part in data.split("\n")]
+                is_written = True
+        return self._replace(data=data, raw=b"".join(lines))
+
 
 class InvalidEventStreamError(Exception):
     """The bytes are no event stream that can be checked; `violation` says why."""

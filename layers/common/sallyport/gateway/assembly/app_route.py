@@ -22,6 +22,7 @@ from sallyport.gateway.deadline import Deadline
 from sallyport.policy.limit_parameters import parameter_rules
 from sallyport.policy.limit_rules import RouterRules
 from sallyport.policy.parameters import AppSettings, read_app_settings
+from sallyport.policy.verification_parameters import with_verification
 
 
 def app_route(now: Callable[[], float] = time.time) -> Callable[[Environ], AppRoute]:
@@ -57,6 +58,7 @@ def _rooms(environ: Environ, settings: AppSettings, now: Callable[[], float]) ->
 
 def _parameters(settings: AppSettings) -> RouterRules:
     """Stack parameters know no app: without a policy document there is none."""
-    return parameter_rules(settings.limits, ())._replace(
+    rules = parameter_rules(settings.limits, ())._replace(
         allowed_regions=settings.allowed_regions, secret_prefix=settings.secret_prefix
     )
+    return with_verification(rules, settings.verification)

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from sallyport.adapters.aws_client import DYNAMODB, AwsClient
+from sallyport.gateway.answer_guard import load_schemas
 from sallyport.gateway.assembly.audit_trail import make_trail
 from sallyport.gateway.assembly.canaries import make_canaries
 from sallyport.gateway.assembly.environment import (
@@ -24,11 +25,14 @@ from sallyport.gateway.deadline import Deadline
 from sallyport.gateway.operations import Operation
 from sallyport.gateway.provider_route import Pace, ProviderRoute, Rooms
 from sallyport.gateway.upstreams import Upstreams
+from sallyport.gateway.verifying import CurrentChecks
 from sallyport.policy.canary_parameters import with_canary
 from sallyport.policy.current import CurrentPolicy, PolicyUnavailableError
 from sallyport.policy.limit_parameters import parameter_rules
 from sallyport.policy.limit_rules import RouterRules
 from sallyport.policy.parameters import RouterSettings, read_router_settings
+from sallyport.policy.verification_parameters import with_verification
+from sallyport.policy.verification_rules import OFF
 from sallyport.providers.provider import RESPONSES
 from sallyport.routing.breaker import Breakers
 from sallyport.routing.stored_responses import ResponseStore
@@ -68,8 +72,12 @@ def _rooms(operation: Operation, environ: Environ, settings: RouterSettings, clo
     upstream = settings.upstream
     upstreams = make_upstreams(environ, upstream.connect_timeout_s, upstream.idle_timeout_s, deadline.left_s, time.time)
     _read_first_secret(policy, upstreams)
+    schema = RequestSchema.built_in(operation.name)
+    if settings.verification.response != OFF:
+        load_schemas(operation.name)
     return Rooms(
-        schema=RequestSchema.built_in(operation.name),
+        schema=schema,
+        checks=CurrentChecks(operation.name, schema),
         policy=policy,
         metering=make_metering(settings.limits, settings.counters_table, dynamodb, logger, clocks.now_s),
         canaries=make_canaries(settings, dynamodb, logger, clocks.now_s),
@@ -92,7 +100,7 @@ def _parameters(settings: RouterSettings) -> RouterRules:
         allowed_regions=settings.allowed_regions,
         secret_prefix=settings.secret_prefix,
     )
-    return with_canary(rules, settings.canary, upstream)
+    return with_verification(with_canary(rules, settings.canary, upstream), settings.verification)
 
 
 def _read_first_secret(policy: CurrentPolicy[RouterRules], upstreams: Upstreams) -> None:
