@@ -20,7 +20,9 @@ from sallyport.errors import (
     UpstreamNotConnectedError,
     UpstreamTimeoutError,
 )
+from sallyport.gateway.assembly.upstreams import make_upstreams
 from sallyport.gateway.guard_contract import MAX_ANSWER_BYTES
+from sallyport.policy.upstream_rules import UpstreamRules
 from tests.unit.gateway.guards import ALLOW, BLOCK, FRA, IRL, PROMPT, USA, FakeAnswer, FakeTransport, Scene, saying
 
 JSON = {"content-type": "application/json"}
@@ -315,3 +317,9 @@ def test_no_word_of_the_prompt_or_of_the_guard_is_told() -> None:
     with pytest.raises(SallyportError) as caught:
         scene.check(prompt=prompt)
     assert "hunter2" not in repr((caught.value.message, caught.value.findings, scene.records))
+
+
+def test_a_guard_s_upstream_speaks_no_model_s_api() -> None:
+    upstreams = make_upstreams({}, 1, 1, lambda: 1.0, lambda: 0.0)
+    upstream = upstreams.get(UpstreamRules("g", "guard", "https://guard.example:8443/check", FRA))
+    assert (upstream.provider, upstream.host, upstream.secret.read()) == (None, "guard.example:8443", "")
