@@ -61,6 +61,7 @@ _TOOL_FIELDS = ("tools", "functions", "mcp_servers")
 _MORE_TOOLS = frozenset({"additional_tools", "tool_search_output"})
 _CALLS = frozenset({"reasoning", "compaction", "program", "mcp_approval_request"})
 _MAX_NAME_CHARS = 64
+_NUMBERS = (int, float)
 
 type _Leaf = tuple[str, str, str | float]
 """A role, a path and what stands there."""
@@ -150,11 +151,14 @@ def _role_of_item(kind: str) -> str:
 
 
 def _collect(value: Any, role: str, path: str, found: list[_Leaf], *, is_free: bool) -> None:
-    if isinstance(value, str) or (is_free and isinstance(value, int | float)):
+    if isinstance(value, str) or (is_free and isinstance(value, _NUMBERS)):
         found.append((role, path, value))
     elif isinstance(value, list):
         for index, child in enumerate(value):
-            _collect(child, role, f"{path}[{index}]", found, is_free=is_free)
+            if not isinstance(child, _NUMBERS):
+                _collect(child, role, f"{path}[{index}]", found, is_free=is_free)
+            elif is_free:  # a token, of which there may be 400,000; nobody is told where one stands
+                found.append((role, path, child))
     elif isinstance(value, dict):
         _collect_fields(value, role, path, found, is_free=is_free)
 
