@@ -98,6 +98,7 @@ class Exchange:
         self._decisions = Decisions(rooms.trail, request_id, route, rooms.home_region)
         self._meter: Meter | None = None
         self._part: CanaryPart | None = None
+        self._findings: list[str] = []
         rooms.deadline.begin(self._whole_s(), AFTER_RESPONSE_RESERVE_S)
         context.after_response(self._finish)
 
@@ -135,8 +136,7 @@ class Exchange:
 
     def _refuse(self, error: SallyportError) -> StreamedResponse:
         self._record.note_error(error)
-        if error.findings:
-            self._record.note(request_findings=list(error.findings))
+        self._note_findings(error.findings)
         refusal = streamed_error(error, self._shape, self._headers)
         self._record.bytes_out = sum(map(len, refusal.body))
         return refusal
@@ -162,6 +162,12 @@ class Exchange:
             life.canaries.refresh_early()
         if self._part is not None:  # the last, so that nothing else depends on it
             life.canaries.finish(self._part, self._record.fields)
+
+    def _note_findings(self, findings: Iterable[object]) -> None:
+        """Tell the log of what rules found in the request, each as its rule, its kind and how often."""
+        self._findings += map(str, findings)
+        if self._findings:
+            self._record.note(request_findings=list(self._findings))
 
     def _note_part(self, considered: Iterable[Considered] = ()) -> None:
         """Tell the log, the audit trail and the client of the request's part in a canary."""

@@ -24,6 +24,8 @@ from sallyport.gateway.deadline import Deadline
 from sallyport.gateway.decisions import Subject, Trail
 from sallyport.gateway.exchange import Exchange, Policy, StreamedContext
 from sallyport.gateway.forwarding import Answer, Forwarding, Journey, Prepare, Sending, first_sending, prepared
+from sallyport.gateway.guard_contract import Prompt
+from sallyport.gateway.guard_hooks import Asking, GuardHooks
 from sallyport.gateway.kept_responses import is_kept, keeping, kept_by, known, remember_owner
 from sallyport.gateway.metering import Asked, Meter, Metering
 from sallyport.gateway.operations import Operation
@@ -42,6 +44,7 @@ from sallyport.routing.breaker import Breakers
 from sallyport.routing.residency import consider, eligible, targets_of
 from sallyport.routing.stored_responses import ResponseStore
 from sallyport.runtime.streaming import StreamedResponse
+from sallyport.verification.prompt_texts import PromptTexts
 from sallyport.verification.schema import RequestSchema
 from sallyport.verification.strict_json import check_names, parse_strict
 
@@ -67,6 +70,7 @@ class Rooms(NamedTuple):
     metering: Metering
     canaries: Canaries
     upstreams: Upstreams
+    guards: GuardHooks
     breakers: Breakers
     trail: Trail
     stored: ResponseStore | None
@@ -103,8 +107,7 @@ class _Checked(NamedTuple):
     way: _Way
     otherwise: Callable[[], _Way] | None
     meter: Meter
-    tenant: str
-    checks: Checks
+    case: _Case
 
 
 class ProviderRoute:
@@ -128,7 +131,19 @@ class _Exchange(Exchange):
     def _serve(self, event: Mapping[str, Any]) -> StreamedResponse:
         checked = self._check(read_request(event))
         self._headers |= checked.meter.admit()
+        self._ask_guards(checked)
         return self._forward(checked)
+
+    def _ask_guards(self, checked: _Checked) -> None:
+        """Show the prompt to external guards. They come after the limits; what one refuses isn't charged."""
+        case, body = checked.case, checked.way.sending.call.body
+        if not case.checks.guards:
+            return
+        asker = case.asker
+        texts = ((text.role, text.text) for text in PromptTexts(self._operation.name, body))
+        prompt = Prompt(case.request.id, self._operation.name, body["model"], asker.caller.tenant, texts)
+        asking = Asking(asker.rules, asker.caller, self._decisions, self._remaining_s)
+        self._note_findings(self._rooms.guards.check(case.checks.guards, prompt, asking))
 
     def _check(self, request: Request) -> _Checked:
         """All that may refuse without a charge."""
@@ -159,8 +174,7 @@ class _Exchange(Exchange):
     def _verified(self, body: Mapping[str, Any], checks: Checks) -> Mapping[str, Any]:
         """Give the body as it may go on: the same object if the policy's rules leave it as it is."""
         passed, findings = checks.passed(body)
-        if findings:
-            self._record.note(request_findings=list(map(str, findings)))
+        self._note_findings(findings)
         return passed
 
     def _on_arm(self, stable: Arm, case: _Case) -> _Checked:
@@ -243,7 +257,7 @@ class _Exchange(Exchange):
         if otherwise is not None:
             own = meter if otherwise.body is arm.body else self._meter_for(otherwise, case, targets)
             other = partial(self._way, otherwise, case, own.cap) if meter.covers(own) else None
-        return _Checked(way, other, meter, case.asker.caller.tenant, case.checks)
+        return _Checked(way, other, meter, case)
 
     def _way(self, arm: Arm, case: _Case, cap: int | None) -> _Way:
         prepare = self._prepare_by(self._ask(arm, case, cap), case.asker.rules, case.model)
@@ -293,10 +307,10 @@ class _Exchange(Exchange):
         self._check_time()
         checked.meter.forward()
         answer = self._answer(checked)
-        remember_owner(self._rooms.stored, answer, checked.tenant, self._rooms.logger)
+        remember_owner(self._rooms.stored, answer, checked.case.asker.caller.tenant, self._rooms.logger)
         self._record.note(status=answer.status, complete=False)
         is_streamed = answer.sending.call.stream and answer.is_success
-        self._guard(answer, checked.checks, is_streamed=is_streamed)
+        self._guard(answer, checked.case.checks, is_streamed=is_streamed)
         return StreamedResponse(
             status=answer.status,
             headers={**answer.headers, **self._headers},

@@ -22,6 +22,7 @@ from sallyport.gateway.assembly.metering import make_metering
 from sallyport.gateway.assembly.router_policy import router_policy
 from sallyport.gateway.assembly.upstreams import make_upstreams, read_early
 from sallyport.gateway.deadline import Deadline
+from sallyport.gateway.guard_hooks import GuardHooks
 from sallyport.gateway.operations import Operation
 from sallyport.gateway.provider_route import Pace, ProviderRoute, Rooms
 from sallyport.gateway.upstreams import Upstreams
@@ -82,6 +83,7 @@ def _rooms(operation: Operation, environ: Environ, settings: RouterSettings, clo
         metering=make_metering(settings.limits, settings.counters_table, dynamodb, logger, clocks.now_s),
         canaries=make_canaries(settings, dynamodb, logger, clocks.now_s),
         upstreams=upstreams,
+        guards=GuardHooks(upstreams),
         breakers=Breakers(time.monotonic),
         trail=make_trail(environ, dynamodb, settings.anchors_table, settings.anchor_retention_days, logger),
         stored=_stored_responses(operation, dynamodb, settings.counters_table),
