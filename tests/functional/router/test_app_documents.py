@@ -131,7 +131,7 @@ def test_refusal_names_the_field_and_no_value(gateway: AppGateway) -> None:
 def test_report_lets_a_violation_pass_and_tells_the_log(gateway: AppGateway) -> None:
     gateway.app.body = BAD
     assert ask(held(gateway, REPORT)).body == BAD
-    assert gateway.log_line()["response_violations"] == ["schema summary"]
+    assert gateway.log_line()["response_violations"] == ["schema summary 1"]
     assert any('"ResponseViolation"' in line for line in gateway.lines)
     assert "jane" not in "".join(gateway.lines)
 
@@ -145,13 +145,13 @@ def test_off_does_not_look(gateway: AppGateway) -> None:
 @pytest.mark.parametrize(
     ("body", "status", "content_type", "told"),
     [
-        (BAD, 200, "application/json", "schema summary"),
-        (b"{", 200, "application/json", "encoding"),
-        (b"\xff", 200, "application/json", "encoding"),
-        (GOOD, 200, "application/json; charset=utf-16", "encoding content-type"),
-        (GOOD, 200, "text/html", "media_type content-type"),
-        (GOOD, 500, "application/json", "status"),
-        (b'{"summary": "' + b"x" * 6_291_456 + b'"}', 200, "application/json", "size"),
+        (BAD, 200, "application/json", "schema summary 1"),
+        (b"{", 200, "application/json", "encoding  1"),
+        (b"\xff", 200, "application/json", "encoding  1"),
+        (GOOD, 200, "application/json; charset=utf-16", "encoding content-type 1"),
+        (GOOD, 200, "text/html", "media_type content-type 1"),
+        (GOOD, 500, "application/json", "status  1"),
+        (b'{"summary": "' + b"x" * 6_291_456 + b'"}', 200, "application/json", "size  1"),
     ],
 )
 def test_enforce_answers_502_before_the_first_byte(
@@ -204,13 +204,13 @@ def test_stream_that_is_not_utf_8_ends_where_it_is_enforced(gateway: AppGateway)
     assert b"\xff" not in answered.body
     assert b"data: 3" not in answered.body
     assert answered.broke_off
-    assert gateway.log_line()["response_violations"] == ["encoding"]
+    assert gateway.log_line()["response_violations"] == ["encoding  1"]
 
 
 def test_stream_that_is_not_utf_8_passes_where_it_is_reported(gateway: AppGateway) -> None:
     gateway.app.chunks = [b"data: 1\n\n", b"data: \xff\n\n", b"data: 3\n\n"]
     assert ask(held(gateway, REPORT)).body == b"".join(gateway.app.chunks)
-    assert gateway.log_line()["response_violations"] == ["encoding"]
+    assert gateway.log_line()["response_violations"] == ["encoding  1"]
 
 
 def test_document_is_prepared_once_and_anew_when_a_policy_brings_another(gateway: AppGateway) -> None:
@@ -218,6 +218,12 @@ def test_document_is_prepared_once_and_anew_when_a_policy_brings_another(gateway
     other = compile_openapi("openapi: 3.1.0\npaths: {/v2/new: {get: {}}}")
     gateway.under(apps={"summarizer": AppRules("my-app", openapi=other)})
     assert gateway.ask("GET", "v2/new").status == 200
+
+
+def test_document_of_another_format_is_a_503(gateway: AppGateway) -> None:
+    gateway.under(apps={"summarizer": AppRules("my-app", openapi={**COMPILED, "format": 2})})
+    assert problem(ask(gateway))[0] == 503
+    assert gateway.app.received == []
 
 
 LEAKING = b'{"summary": "see ACME-123456", "n": 1}'

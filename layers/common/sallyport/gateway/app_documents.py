@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from sallyport.errors import ServiceUnavailableError
 from sallyport.gateway.app_paths import check_path
 from sallyport.gateway.app_requests import app_body, app_path, check_method
 
@@ -38,7 +39,8 @@ class AppDocuments:
     def check(self, name: str, apps: Mapping[str, AppRules], request: Request, query: Query) -> Described | None:
         """Hold a request to its app's document; None: it has none.
 
-        Raises `OperationNotFoundError`, `MethodNotAllowedError`, and every `RequestError`.
+        Raises `OperationNotFoundError`, `MethodNotAllowedError`, every `RequestError`, and `ServiceUnavailableError`
+        for a document that can't be read: a newer gateway has compiled it, say.
         """
         compiled = apps[name].openapi
         if compiled is None:
@@ -64,4 +66,7 @@ class AppDocuments:
 def _prepared(compiled: Mapping[str, Any]) -> OpenApiChecks:
     from sallyport.verification.openapi.checks import OpenApiChecks  # noqa: PLC0415 - where an app has a document
 
-    return OpenApiChecks(compiled)
+    try:
+        return OpenApiChecks(compiled)
+    except (KeyError, TypeError, ValueError):
+        raise ServiceUnavailableError("The app's OpenAPI document can't be used at the moment.") from None

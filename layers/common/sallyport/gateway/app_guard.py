@@ -130,7 +130,7 @@ class AppAnswerGuard:
         if self._is_unchecked:
             record.note(response_unchecked=SIZE)
         if self._violations:
-            record.note(response_violations=[f"{kind} {path}".rstrip() for kind, path in self._violations])
+            record.note(response_violations=[f"{kind} {path} 1" for kind, path in self._violations])
             logger.metric("ResponseViolation", 1)
         streamed = () if self._stream is None else self._stream.findings
         if findings := added_up([*self._findings, *streamed]):

@@ -6,6 +6,7 @@ it alone is asked here, of the whole and then of the parts on the way down to th
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, NoReturn
 
 import jsonschema_rs
@@ -170,7 +171,12 @@ def _items(schema: Mapping[str, Any], value: Sequence[Any]) -> Iterator[tuple[Sc
 
 def _matches(pattern: str, name: str) -> bool:
     """Ask the engine that has judged the whole: no other one means the same by every pattern."""
-    return bool(make_validator({"pattern": pattern}).is_valid(name))
+    return bool(_matcher(pattern).is_valid(name))
+
+
+@lru_cache(maxsize=256)
+def _matcher(pattern: str) -> Any:
+    return make_validator({"pattern": pattern})
 
 
 def _missing(keyword: str, wanted: Any, value: Any) -> tuple[str | int, ...]:
