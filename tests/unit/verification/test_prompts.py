@@ -56,6 +56,7 @@ def test_a_denied_pattern_blocks_and_the_refusal_names_rule_and_place() -> None:
     assert caught.value.message == (
         "The rule 'jailbreak' doesn't let this prompt pass: messages[0].content has what it denies."
     )
+    assert caught.value.findings == ("prompts/jailbreak/deny 1",)
 
 
 def test_a_rule_that_reports_counts_and_lets_pass() -> None:

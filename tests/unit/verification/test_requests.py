@@ -293,6 +293,18 @@ def test_a_schema_that_cant_be_compiled_is_told_at_once() -> None:
         RequestChecks("embeddings", SCHEMAS["embeddings"], [RequestRules(schemas=({"type": "strin"},))])
 
 
+def test_a_schema_for_all_tenants_is_compiled_once() -> None:
+    general, own = RequestRules(schemas=(OWN,)), RequestRules(schemas=({"required": ["seed"]},))
+    compiled: dict[int, RequestSchema] = {}
+    schema = SCHEMAS["chat_completions"]
+    every = [RequestChecks("chat_completions", schema, rules, compiled) for rules in ([general], [general, own])]
+    assert len(compiled) == 2
+    body = {**CHAT, "user": "anna"}
+    assert every[0].apply(body) is body
+    with pytest.raises(SchemaViolationError, match="seed is required"):
+        every[1].apply(body)
+
+
 SCHEMA_OF_ALL = {
     "properties": {
         "user": {"pattern": "^[a-z]{1,8}$", "maxLength": 8, "format": "email"},

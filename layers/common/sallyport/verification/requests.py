@@ -3,7 +3,7 @@
 Several rules may count for a request, for all routes, its route, and its tenant's: each can narrow and none can widen.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any
 
 from sallyport.errors import SchemaViolationError, UnsupportedFieldError
@@ -23,16 +23,24 @@ _FILLED = {CHAT_COMPLETIONS: "max_completion_tokens", RESPONSES: "max_output_tok
 class RequestChecks:
     """The rules for one route and tenant, compiled; make it once per policy version.
 
-    Raises `ValueError` for a schema of the operator's that can't be compiled.
+    `compiled`: what was compiled for others of the same version, by `id` of the schema, and takes what is compiled
+    here: a compiled schema can take a megabyte, and what is for all would be there once per tenant. Raises `ValueError`
+    for a schema of the operator's that can't be compiled.
     """
 
-    def __init__(self, route: str, schema: RequestSchema, rules: Sequence[RequestRules]) -> None:
+    def __init__(
+        self,
+        route: str,
+        schema: RequestSchema,
+        rules: Sequence[RequestRules],
+        compiled: MutableMapping[int, RequestSchema] | None = None,
+    ) -> None:
         self._route = route
         self._schema = schema
         self._unknown_fields = max((one.unknown_fields for one in rules), key=UNKNOWN_FIELDS.index, default=IGNORE)
         self._forbidden = frozenset(name for one in rules for name in one.forbidden)
         self._forced = _forced(rules)
-        self._schemas = tuple(RequestSchema(dict(own)) for one in rules for own in one.schemas)
+        self._schemas = _compiled([own for one in rules for own in one.schemas], {} if compiled is None else compiled)
         self._max_messages = _least(one.max_messages for one in rules)
         self._max_images = _least(one.max_images for one in rules)
         self._max_tools = _least(one.max_tools for one in rules)
@@ -117,6 +125,15 @@ def _forced(rules: Sequence[RequestRules]) -> Mapping[str, Any]:
     for one in reversed(rules):
         forced.update(one.forced)
     return forced
+
+
+def _compiled(
+    schemas: Sequence[Mapping[str, Any]], known: MutableMapping[int, RequestSchema]
+) -> tuple[RequestSchema, ...]:
+    for own in schemas:
+        if id(own) not in known:
+            known[id(own)] = RequestSchema(dict(own))
+    return tuple(known[id(own)] for own in schemas)
 
 
 def _least(maxima: Iterable[int | None]) -> int | None:
