@@ -20,6 +20,7 @@ from sallyport_cli.policy.residency_warnings import residency_warnings
 from sallyport_cli.policy.schema import policy_schema
 from sallyport_cli.policy.targets import Regions, regions_of_targets
 from sallyport_cli.policy.upstream_checks import upstream_warnings
+from sallyport_cli.policy.verification_checks import verification_warnings
 from sallyport_cli.policy.yaml_reading import Lines, Parsed, Path, YamlError, parse_yaml
 
 
@@ -144,7 +145,7 @@ def _warnings(policy: Policy, regions: Regions, lines: Lines) -> Iterator[Proble
         reason = f"warning: without trusted_proxies and origin_secret no country is known, so {effect}"
         yield Problem(lines.of_key(("access", "countries")), "access.countries", reason)
     found = (*limit_warnings(policy), *upstream_warnings(policy), *canary_warnings(policy))
-    for path, reason in (*found, *residency_warnings(policy, regions)):
+    for path, reason in (*found, *residency_warnings(policy, regions), *verification_warnings(policy)):
         yield Problem(lines.of_value(path), field_name(path), reason)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Sequence
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 from sallyport.errors import SchemaViolationError, UnsupportedFieldError
@@ -58,6 +59,7 @@ def _request_problems(section: Verification) -> Problems:
     for path, request in requests_of(section):
         routes = (str(path[2]),) if path[1] == "routes" else REQUEST_ROUTES
         yield from _forced_problems((*path, "forced"), request, routes, is_of_a_route=path[1] == "routes")
+        yield from _forbidden_problems((*path, "forbidden"), request, routes)
         if section.request is not None and request is not section.request:
             yield from _widening(path, section.request, request)
     yield from _contradictions(section)
@@ -132,6 +134,24 @@ def _forced_problems(path: Path, request: Request, routes: Sequence[str], *, is_
         except UnsupportedFieldError as error:
             yield (*path, error.param or ""), f"is refused, as of a client: {error.message.rstrip('.')}"
             return
+
+
+def _forbidden_problems(path: Path, request: Request, routes: Sequence[str]) -> Problems:
+    for name in request.forbidden:
+        needing = [route for route in routes if name in read_built_in(route)["required"]]
+        if needing:
+            yield path, f"{name} is what every request of {', '.join(needing)} has; all of them would be refused"
+
+
+def verification_warnings(policy: Policy) -> Problems:
+    """Tell of fields that are forbidden and that no API has: most likely another one was meant, which stays allowed."""
+    for path, request in () if policy.verification is None else requests_of(policy.verification):
+        known = {name for route in REQUEST_ROUTES for name in api_fields(route)}
+        for name in request.forbidden:
+            if name not in known:
+                close = get_close_matches(name, known, 1)
+                hint = f"; did you mean {close[0]}?" if close else ""
+                yield (*path, "forbidden"), f"warning: {name} is no field of these APIs{hint}"
 
 
 def _refusal(route: str, name: str, value: Any) -> str | None:

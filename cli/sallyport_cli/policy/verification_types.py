@@ -44,7 +44,6 @@ MAX_SCHEMA_BYTES: Final = 100_000
 _APP: Final = "^[a-z0-9][a-z0-9_-]{0,63}$"
 _TENANT: Final = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 _BESIDE: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*\.(json|yaml|yml)$"
-_WORD: Final = re.compile(rf"(?s:\S|\S.{{{MIN_WORD_CHARS - 2},{MAX_MATCH_CHARS - 2}}}\S)")
 
 
 def is_file(schema: str) -> bool:

@@ -128,6 +128,40 @@ def test_a_mistake_by_route_or_tenant_is_told(section: str, reason: str) -> None
 
 
 @pytest.mark.parametrize(
+    ("section", "told_of"),
+    [
+        ("{request: {forbidden: max_tokens}}", "request.forbidden: max_tokens is what every request of messages has"),
+        (
+            "{routes: {messages: {request: {forbidden: max_tokens}}}}",
+            "routes.messages.request.forbidden: max_tokens is what every request of messages has",
+        ),
+        (
+            "{tenants: {acme: {request: {forbidden: max_tokens}}}}",
+            "tenants.acme.request.forbidden: max_tokens is what every request of messages has",
+        ),
+    ],
+)
+def test_what_an_api_requires_is_never_forbidden(section: str, told_of: str) -> None:
+    [problem] = told(section)
+    assert problem.startswith(told_of)
+
+
+def test_what_one_api_requires_may_be_forbidden_on_another() -> None:
+    section = "{routes: {chat_completions: {request: {forbidden: max_tokens}}}}"
+    assert read(f"{PLACES}verification: {section}\n").warnings == (UNUSED,)
+
+
+def test_a_forbidden_field_that_no_api_has_is_warned_of() -> None:
+    document = read(f"{PLACES}verification: {request('forbidden: [logit_bais, zzz]')}\n")
+    place = "policy.yaml:9: verification.request.forbidden: warning: "
+    assert document.warnings == (
+        UNUSED,
+        f"{place}logit_bais is no field of these APIs; did you mean logit_bias?",
+        f"{place}zzz is no field of these APIs",
+    )
+
+
+@pytest.mark.parametrize(
     ("general", "own", "reason"),
     [
         ("max_tools: 5", "max_tools: 6", ".max_tools: is above verification.request.max_tools, 5"),
