@@ -115,6 +115,13 @@ def test_required_parameter_must_be_there(where: str) -> None:
     assert refused(made, "GET", "/", query={"p": ["x"]}, headers={"p": "x", "cookie": "p=x"}) is None
 
 
+@pytest.mark.parametrize("where", ["query", "header", "cookie"])
+def test_half_a_character_is_refused(where: str) -> None:
+    made = checks({"/": {"get": {"parameters": [parameter(where, {"type": "string", "maxLength": 9})]}}})
+    half = "\ud800"
+    assert refused(made, "GET", "/", query={"p": [half]}, headers={"p": half, "cookie": f"p={half}"}) == f"{where}.p"
+
+
 def test_parameter_that_is_not_described_passes() -> None:
     assert with_query({"other": ["1"]}, parameter("query", INTEGER)) is None
 

@@ -140,7 +140,10 @@ class OpenApiChecks:
                 raise _refusal((place, name), "is required")
             return
         check = self._check((operation.place, "parameter", str(index)), parameter["schema"])
-        faults = [check.fault(value) for value in values]
+        try:
+            faults = [check.fault(value) for value in values]
+        except UnicodeEncodeError:  # half a surrogate pair, which an event's JSON can hold
+            raise _refusal((place, name), "isn't UTF-8") from None
         if faults[0] is not None and None not in faults:
             raise _refusal((place, name, *faults[0].path), reason(faults[0]))
 
