@@ -23,6 +23,7 @@ from sallyport.errors import (
 from sallyport.gateway.assembly.upstreams import make_upstreams
 from sallyport.gateway.guard_contract import MAX_ANSWER_BYTES
 from sallyport.policy.upstream_rules import UpstreamRules
+from sallyport.routing.residency import Caller
 from tests.unit.gateway.guards import ALLOW, BLOCK, FRA, IRL, PROMPT, USA, FakeAnswer, FakeTransport, Scene, saying
 
 JSON = {"content-type": "application/json"}
@@ -323,3 +324,36 @@ def test_a_guard_s_upstream_speaks_no_model_s_api() -> None:
     upstreams = make_upstreams({}, 1, 1, lambda: 1.0, lambda: 0.0)
     upstream = upstreams.get(UpstreamRules("g", "guard", "https://guard.example:8443/check", FRA))
     assert (upstream.provider, upstream.host, upstream.secret.read()) == (None, "guard.example:8443", "")
+
+
+REGIONS = st.sampled_from([FRA, IRL, USA])
+
+
+@given(
+    st.lists(REGIONS, min_size=1, max_size=3),
+    st.sets(REGIONS),
+    st.sets(REGIONS),
+    st.lists(st.sampled_from(["closed", "open"]), min_size=3, max_size=3),
+    st.lists(st.sampled_from([ALLOW, BLOCK, b"", b"{}"]), min_size=3, max_size=3),
+)
+def test_wherever_guards_are_none_outside_gets_a_prompt_and_each_sending_is_on_record(
+    regions: list[str], residency: set[str], allowed: set[str], failures: list[str], answers: list[bytes]
+) -> None:
+    scene = Scene(*map(FakeAnswer, answers), regions=regions)
+    scene.guards = [guard._replace(on_failure=how) for guard, how in zip(scene.guards, failures, strict=False)]
+    scene.rules = scene.rules._replace(allowed_regions=frozenset(allowed))
+    inside = [region in residency & allowed for region in regions]
+    must_be_asked = [guard.on_failure == "closed" for guard in scene.guards]
+    refused: SallyportError | None = None
+    try:
+        scene.check(caller=Caller("acme", tuple(sorted(residency))))
+    except SallyportError as error:
+        refused = error
+    asked = [record["region"] for record in scene.records if record["verdict"] == "forward"]
+    expected = [region for region, is_inside in zip(regions, inside, strict=True) if is_inside]
+    assert asked == expected[: len(asked)]
+    assert "".join(kind[0] for kind in scene.kinds).removesuffix("d") == "ds" * len(asked)
+    if any(closed and not is_inside for closed, is_inside in zip(must_be_asked, inside, strict=True)):
+        assert (type(refused), asked) == (ResidencyViolationError, [])
+    elif refused is None:
+        assert asked == expected
