@@ -70,9 +70,8 @@ def _print_false_alarms(scanners: dict[str, Scanner], sample: list[Leak], others
         foreign = [leak for leak in sample if leak.detector != name]
         crossed = Counter(leak.detector for leak in foreign if scanner.scan(leak.text))
         told = ", ".join(f"{kind} {times}" for kind, times in (kinds + crossed).items())
-        print(
-            f"  {name:20} {kinds.total():4}  {kinds.total() / texts:7.2%}   {crossed.total():4} of {len(foreign)}  {told}"
-        )
+        alarms = kinds.total()
+        print(f"  {name:20} {alarms:4}  {alarms / texts:7.2%}   {crossed.total():4} of {len(foreign)}  {told}")
 
 
 def _print_speed() -> None:
@@ -98,9 +97,8 @@ def _print_hard_texts() -> None:
     print(f"\nTexts made to be slow, all detectors; seconds for {_HARD_BYTES / 1e6:.2f} MB and four times as much")
     for name, unit in _HARD_TEXTS.items():
         short, long = (_best(lambda text=text: scanner.scan(text), 1) for text in _hard_texts(unit))  # type: ignore[misc]
-        print(
-            f"  {name:20} {short:7.3f} {long:7.3f}   times {long / short:4.1f}   {4 * _HARD_BYTES / long / 1e6:6.1f} MB/s"
-        )
+        speed = 4 * _HARD_BYTES / long / 1e6
+        print(f"  {name:20} {short:7.3f} {long:7.3f}   times {long / short:4.1f}   {speed:6.1f} MB/s")
 
 
 def _hard_texts(unit: str) -> tuple[str, str]:

@@ -19,7 +19,7 @@ _BLOCK_TEXTS = {"text": "text_delta", "partial_json": "input_json_delta", "think
 _BLOCK_EVENTS = {"content_block_start": "content_block", "content_block_delta": "delta"}
 """Which events hold a block's texts, and where."""
 _PARTS = ("item_id", "output_index", "content_index", "summary_index")
-_WHOLE_RESPONSES = ("response.completed", "response.incomplete", "response.failed", "response.output_item.done")
+_LAST_RESPONSES = frozenset({"response.completed", "response.incomplete", "response.failed", "error"})
 
 
 class Piece(NamedTuple):
@@ -92,10 +92,11 @@ def _shaped_as(value: Any, steps: Path, held: str) -> Any:
 
 
 def _chat_ends(data: Mapping[str, Any], channel: Channel) -> bool:
-    return any(
+    is_finished = any(
         choice.get("index") == channel[0] and choice.get("finish_reason") is not None
         for _, choice in _items(data.get("choices"))
     )
+    return is_finished or bool(data.get("error") or data.get("object") == "error")
 
 
 def _message_pieces(data: Mapping[str, Any]) -> Iterator[Piece]:
@@ -116,7 +117,7 @@ def _block_piece(data: Mapping[str, Any], place: str, name: str, kind: str, text
 
 def _message_ends(data: Mapping[str, Any], channel: Channel) -> bool:
     kind = data.get("type")
-    return kind in {"message_delta", "message_stop"} or (
+    return kind in {"message_delta", "message_stop", "error"} or (
         kind == "content_block_stop" and data.get("index") == channel[0]
     )
 
@@ -129,10 +130,11 @@ def _response_pieces(data: Mapping[str, Any]) -> Iterator[Piece]:
 
 
 def _response_ends(data: Mapping[str, Any], channel: Channel) -> bool:
-    if data.get("type") in _WHOLE_RESPONSES:
-        return data.get("type") != "response.output_item.done" or data.get("output_index") == channel[2]
+    kind = data.get("type")
+    if kind == "response.output_item.done":
+        return data.get("output_index") == channel[2]
     parts = tuple(data.get(part) for part in _PARTS)
-    return data.get("type") == f"{channel[0]}.done" and parts == channel[1:]
+    return bool(kind in _LAST_RESPONSES or (kind == f"{channel[0]}.done" and parts == channel[1:]))
 
 
 def _response_repeats(data: Mapping[str, Any]) -> bool:

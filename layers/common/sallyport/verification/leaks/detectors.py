@@ -24,7 +24,7 @@ class Shape(NamedTuple):
     not_after: re.Pattern[str] | None = None
     """What, right before it, says that it is the end of something longer."""
     beginnings: str | None = None
-    """What a stream holds back, where all prefixes of `pattern` make too slow an automaton; it matches those and more."""
+    """What a stream holds back, where all prefixes of `pattern` make too slow an automaton; matches those and more."""
 
 
 class Detector(NamedTuple):
