@@ -171,6 +171,12 @@ def test_enforce_does_not_hold_what_it_does_not_look_into(gateway: AppGateway) -
     assert len(ask(held(gateway, ENFORCE)).body) == 7_000_000
 
 
+def test_report_says_nothing_of_a_large_body_that_nobody_would_look_into(gateway: AppGateway) -> None:
+    gateway.app.body, gateway.app.headers = b"\x00" * 2_000_000, {"content_type": "application/octet-stream"}
+    assert len(ask(held(gateway, REPORT)).body) == 2_000_000
+    assert "response_unchecked" not in gateway.log_line()
+
+
 def test_report_looks_at_no_more_than_a_bounded_copy(gateway: AppGateway) -> None:
     gateway.app.body = b'{"summary": 5, "x": "' + b"x" * 1_048_576 + b'"}'
     assert ask(held(gateway, REPORT)).body == gateway.app.body

@@ -100,11 +100,12 @@ class AppAnswerGuard:
             if self._has_body or found.kind != MEDIA_TYPE:
                 self._violated(found)
             self._is_judged = False
-        if not self._has_body or self._is_stream or not (self._is_judged or self._is_searched):
+        if not self._has_body or self._is_stream:
             return
-        if self._enforces_body or self._acts_on_leaks:
+        is_looked_into = self._is_looked_into
+        if self._acts_on_leaks or (is_looked_into and self._checks.mode == ENFORCE):
             self._held = self._looked_at(self._read_whole())
-        else:
+        elif is_looked_into or self._is_searched:
             self._copy = bytearray()
 
     def chunks(self) -> Iterator[bytes]:
@@ -146,9 +147,9 @@ class AppAnswerGuard:
         return self._is_searched and self._checks.leaks is not None and self._checks.leaks.acting is not None
 
     @property
-    def _enforces_body(self) -> bool:
+    def _is_looked_into(self) -> bool:
         described = self._checks.described
-        if not self._is_judged or described is None or self._checks.mode != ENFORCE:
+        if not self._is_judged or described is None:
             return False
         return described.checks.wants_body(described.operation, self._response.status, self._response.headers)
 
