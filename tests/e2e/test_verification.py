@@ -1,4 +1,4 @@
-"""What the SDKs see of answers that violate their API or leak: the real packages before echoes that do so on purpose."""
+"""What the SDKs see of answers that violate their API or leak: real packages before echoes that do so on purpose."""
 
 import json
 import re
