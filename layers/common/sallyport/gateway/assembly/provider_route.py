@@ -32,6 +32,7 @@ from sallyport.policy.current import CurrentPolicy, PolicyUnavailableError
 from sallyport.policy.limit_parameters import parameter_rules
 from sallyport.policy.limit_rules import RouterRules
 from sallyport.policy.parameters import RouterSettings, read_router_settings
+from sallyport.policy.upstream_rules import MODELLESS
 from sallyport.policy.verification_parameters import with_verification
 from sallyport.policy.verification_rules import OFF
 from sallyport.providers.provider import RESPONSES
@@ -106,11 +107,13 @@ def _parameters(settings: RouterSettings) -> RouterRules:
 
 
 def _read_first_secret(policy: CurrentPolicy[RouterRules], upstreams: Upstreams) -> None:
-    """Read at the start what the first request will most likely need, where there is one upstream only."""
+    """Read at the start what the first request will most likely need: of an only upstream, and of guards."""
     with suppress(PolicyUnavailableError):
-        known = [rules for rules in policy.get().upstreams.values() if rules.provider != "app"]
-        if len(known) == 1:
-            read_early(upstreams.get(known[0]))
+        rules = policy.get()
+        models = [one for one in rules.upstreams.values() if one.provider not in MODELLESS]
+        guards = [rules.upstreams[guard.upstream] for guard in rules.verification.guards]
+        for one in (*(models if len(models) == 1 else ()), *guards):
+            read_early(upstreams.get(one))
 
 
 def _stored_responses(operation: Operation, dynamodb: AwsClient, table: str) -> ResponseStore | None:
