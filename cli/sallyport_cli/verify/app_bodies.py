@@ -36,7 +36,6 @@ def try_request(rules: RouterRules, tenant: str, call: Call, raw: bytes) -> Outc
     findings: tuple[str, ...] = ()
     try:
         request = _request(call, raw)
-        AppDocuments().check(call.name, rules.apps, request, _query(call))
         scanner = AppScanners().get(rules.verification, REQUESTS, tenant, call.name)
         changed = None
         if scanner is not None and request.body:
@@ -44,6 +43,8 @@ def try_request(rules: RouterRules, tenant: str, call: Call, raw: bytes) -> Outc
             findings = tuple(map(str, found))
             if is_blocked:
                 raise LeakBlockedError("The request holds what may not go on, such as a key.")
+        going = request if changed is None else request._replace(body=changed)
+        AppDocuments().check(call.name, rules.apps, going, _query(call))
     except SallyportError as error:
         return Outcome(raw, Refusal.of(error), None, findings=findings)
     notes = () if rules.apps[call.name].openapi else (NO_DOCUMENT,)

@@ -67,6 +67,6 @@ def _details(outcome: Outcome) -> Iterator[tuple[str, str]]:
         yield "reason", outcome.refusal.reason
     if outcome.mode:
         yield "mode", outcome.mode
-    yield from (("violation", text) for text in outcome.violations)
+    yield from (("violation", " ".join(text.split())) for text in outcome.violations)  # a path may be empty
     yield from (("found", text) for text in outcome.findings)
     yield from (("note", text) for text in outcome.notes)

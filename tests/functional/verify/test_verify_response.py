@@ -121,10 +121,10 @@ def test_route_that_does_not_stream_is_no_verdict(verify: Verify) -> None:
     ("options", "body", "verdict", "violation"),
     [
         ((), '{"name": "a"}', "passes, unchanged: 13 bytes", None),
-        ((), '{"title": "a"}', "refused: 502 upstream_invalid_response", "schema name"),
-        ((), "{", "refused: 502 upstream_invalid_response", "encoding"),
-        (("--status", "418"), "{}", "refused: 502 upstream_invalid_response", "status"),
-        (("--content-type", "text/html"), "{}", "refused: 502 upstream_invalid_response", "media_type content-type"),
+        ((), '{"title": "a"}', "refused: 502 upstream_invalid_response", "schema name 1"),
+        ((), "{", "refused: 502 upstream_invalid_response", "encoding 1"),
+        (("--status", "418"), "{}", "refused: 502 upstream_invalid_response", "status 1"),
+        (("--content-type", "text/html"), "{}", "refused: 502 upstream_invalid_response", "media_type content-type 1"),
     ],
 )
 def test_apps_answer_is_held_to_its_document(
@@ -133,4 +133,4 @@ def test_apps_answer_is_held_to_its_document(
     result = verify("response", body, *ITEM, *options)
     lines = result.stdout.splitlines()
     assert (result.exit_code, lines[0]) == (0 if violation is None else 1, verdict)
-    assert violation is None or f"  violation {violation}" in lines
+    assert violation is None or any(line.startswith(f"  violation {violation}") for line in lines)
