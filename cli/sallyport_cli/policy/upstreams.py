@@ -111,7 +111,7 @@ def _url_problems(upstream: Upstream, *, local: bool) -> Problems:
             yield ("base_url",), "is missing"
         return
     try:
-        url = check_upstream_url(upstream.base_url, local=local, private=upstream.provider == "app")
+        url = check_upstream_url(upstream.base_url, local=local, private=upstream.provider in MODELLESS)
     except ValueError as error:
         yield ("base_url",), str(error)
         return

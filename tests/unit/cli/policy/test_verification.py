@@ -296,6 +296,11 @@ def test_a_guard_s_upstream_is_held_to_what_all_are(fields: str, reason: str) ->
     assert problem.startswith(f"policy.yaml:4: upstreams.checker.{reason}")
 
 
+def test_a_guard_may_be_in_the_operator_s_own_network() -> None:
+    text = PLACES.replace("https://guard.example/check", "https://guard.internal/check")
+    assert read(f"{text}verification: {guard('upstream: checker')}\n").warnings == ()
+
+
 @pytest.mark.parametrize("rules", ["leaks", "prompts", "guards"])
 def test_two_rules_of_one_name_are_refused(rules: str) -> None:
     fields = {"leaks": f"action: block, {DETECTOR}", "prompts": "action: block, deny: x", "guards": "upstream: checker"}
