@@ -299,6 +299,35 @@ def test_references_that_multiply_are_refused(keyword: str) -> None:
         compile_schema({"$ref": "#/$defs/d0", "$defs": {**parts, "d30": {"type": "string"}}})
 
 
+ADDRESS = "http://example.com/a.json"
+WAYS = {
+    "percent": "#/%24defs/d",
+    "whole address": f"{ADDRESS}#/$defs/d",
+    "relative address": "a.json#/$defs/d",
+    "path": "/a.json#/%24defs/d",
+    "identifier": "urn:example:d",
+    "anchor": "#d",
+}
+
+
+@pytest.mark.parametrize("way", list(WAYS))
+@pytest.mark.parametrize("keyword", ["allOf", "anyOf", "oneOf"])
+def test_references_that_multiply_are_refused_however_they_are_written(way: str, keyword: str) -> None:
+    def part(number: int, value: dict[str, Any]) -> dict[str, Any]:
+        names = {"identifier": {"$id": f"urn:example:d{number}"}, "anchor": {"$anchor": f"d{number}"}}
+        return {**names.get(way, {}), **value}
+
+    parts = {f"d{n}": part(n, {keyword: [{"$ref": f"{WAYS[way]}{n + 1}"}] * 2}) for n in range(30)}
+    schema = {"$id": ADDRESS, "$ref": f"{WAYS[way]}0", "$defs": {**parts, "d30": part(30, {"type": "string"})}}
+    with pytest.raises(ValueError, match="checks"):
+        compile_schema(schema)
+
+
+def test_reference_to_a_drafts_own_schema_leaves_the_reason_out() -> None:
+    """That schema is recursive, and has forms within forms."""
+    assert not cost_of({"$ref": IDS["draft2020-12"]}).explainable
+
+
 def test_references_that_lead_too_deep_are_refused() -> None:
     parts: dict[str, Any] = {f"d{n}": {"not": {"$ref": f"#/$defs/d{n + 1}"}} for n in range(2_000)}
     with pytest.raises(ValueError, match="schema"):

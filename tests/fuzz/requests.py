@@ -10,7 +10,19 @@ from typing import Any
 
 import jsonschema
 
-from sallyport.policy.verification_rules import IGNORE, REFUSE, STRIP, RequestRules, VerificationRules
+from sallyport.policy.verification_rules import (
+    BLOCK,
+    IGNORE,
+    REDACT,
+    REFUSE,
+    REPORT,
+    REQUESTS,
+    STRIP,
+    LeakRules,
+    PromptRules,
+    RequestRules,
+    VerificationRules,
+)
 from sallyport.verification.schema import read_built_in
 from tests.contract.test_request_schemas import GOOD
 from tests.fuzz.mutations import Mutator
@@ -51,6 +63,13 @@ RULES = (
 )
 
 
+LEAKS = LeakRules("planted", ("credentials", "email"), (), (SECRET,), REDACT, (REQUESTS,))
+PROMPTS = (
+    PromptRules("words", ("user", "system"), ("(?i)f[o0]rbidden",), (), ("control", "bidi"), 50, BLOCK),
+    PromptRules("said", ("user",), (), ("[a-z]",), (), None, REPORT),
+)
+
+
 class UnsoundError(Exception):
     """The gateway did what it never may."""
 
@@ -62,6 +81,7 @@ class Requests:
         self.chance = chance
         self.mutator = Mutator(chance)
         self.scenes = [_scene(place, rules) for place in PLACES for rules in RULES]
+        self.scenes += [_scene(place, RULES[0], is_guarded=True) for place in PLACES]
         self.seeds = {route: [_with_secret(body) for name, body in GOOD if name == route] for route in FORMS}
         self.judges = {route: jsonschema.Draft202012Validator(read_built_in(route)) for route in FORMS}
         self.ends: Counter[str] = Counter()
@@ -112,7 +132,10 @@ class Requests:
         self._check_schema(scene.route, asked)
         own_api = scene.provider == "openai" or scene.route != "chat_completions"
         self._check_schema(scene.route if own_api else "messages", body)
-        if own_api:
+        if scene.get().verification.leaks:
+            if SECRET in json.dumps(body):
+                raise UnsoundError("the planted word was forwarded")
+        elif own_api:
             self._check_same(scene, text, asked, body)
 
     def _check_schema(self, route: str, value: Any) -> None:
@@ -138,9 +161,10 @@ class Requests:
             raise UnsoundError("the bytes were changed for nothing")
 
 
-def _scene(place: tuple[str, str], rules: RequestRules) -> Scene:
+def _scene(place: tuple[str, str], rules: RequestRules, *, is_guarded: bool = False) -> Scene:
     route, provider = place
-    return Scene(route, provider, VerificationRules(requests={route: rules}))
+    found = VerificationRules(requests={route: rules})
+    return Scene(route, provider, found._replace(leaks=(LEAKS,), prompts=PROMPTS) if is_guarded else found)
 
 
 def _with_secret(body: Any) -> Any:

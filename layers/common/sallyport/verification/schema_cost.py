@@ -5,8 +5,9 @@ forms fits, jsonschema-rs gathers what is wrong with each; where forms nest thro
 a body 18 levels deep, that is of 600 bytes, for a yes or no that takes it a few microseconds.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
+from urllib.parse import unquote, urljoin
 
 MAX_CHECKS = 100_000
 """Of a schema with its references followed, each as often as it is met; recursion is followed once."""
@@ -37,8 +38,7 @@ def cost_of(document: Any) -> SchemaCost:
 
 class _Walk:
     def __init__(self, document: Any) -> None:
-        self._document = document
-        self._places = dict(_names(document))
+        self._places = _Places(document)
         self._done: dict[int, int] = {}
         self._open: set[int] = set()
         self.recursive = False
@@ -63,20 +63,14 @@ class _Walk:
         yield from _children(schema)
         for keyword in ("$ref", "$dynamicRef"):
             if isinstance(reference := schema.get(keyword), str):
-                yield self._target(reference)
+                yield self._target(schema, reference)
 
-    def _target(self, reference: str) -> Any:
-        """Give what is referred to; the whole document, which is recursion, where only the validator knows."""
-        if reference in self._places:
-            return self._places[reference]
-        value = self._document
-        for step in reference.removeprefix("#").split("/")[1:]:
-            name = step.replace("~1", "/").replace("~0", "~")
-            try:
-                value = value[int(name)] if isinstance(value, list) else value[name]
-            except (KeyError, IndexError, TypeError, ValueError):
-                return self._document
-        return value
+    def _target(self, schema: dict[str, Any], reference: str) -> Any:
+        """Give what is referred to. A draft's own schema, which the validator knows, counts as one, and recursive."""
+        target = self._places.find(schema, reference)
+        if target is None:
+            self.recursive = self.branching = True
+        return target
 
 
 def _children(schema: dict[str, Any]) -> Iterator[Any]:
@@ -91,13 +85,62 @@ def _children(schema: dict[str, Any]) -> Iterator[Any]:
             yield value
 
 
-def _names(value: Any) -> Iterator[tuple[str, Any]]:
-    """Give every part that has a name of its own, by the reference to it."""
-    waiting = [value]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, dict):
-            yield from ((f"#{part[key]}", part) for key in ("$anchor", "$dynamicAnchor") if key in part)
-            if isinstance(part.get("$id"), str):
-                yield part["$id"], part
-        waiting += part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+class _Places:
+    """A document's parts by their addresses (draft 2020-12, section 8.2), which may be written in many ways."""
+
+    def __init__(self, document: Any) -> None:
+        self._documents: dict[str, Any] = {"": document}
+        self._anchors: dict[str, Any] = {}
+        self._bases: dict[int, str] = {}
+        waiting = [("", document)]
+        while waiting:
+            base, part = waiting.pop()
+            if isinstance(part, dict):
+                base = self._named(base, part)
+                waiting += ((base, child) for child in part.values())
+            elif isinstance(part, list):
+                waiting += ((base, child) for child in part)
+
+    def find(self, schema: dict[str, Any], reference: str) -> Any:
+        """Give what a part refers to, None for another document. Raises `ValueError` where nothing can be found."""
+        document, _, fragment = _joined(self._bases[id(schema)], reference).partition("#")
+        if document not in self._documents:
+            return None
+        fragment = unquote(fragment)
+        if fragment and not fragment.startswith("/"):
+            found = self._anchors.get(f"{document}#{fragment}")
+        else:
+            found = _at(self._documents[document], fragment.split("/")[1:])
+        if found is None:
+            raise ValueError("a reference of the schema can't be followed")
+        return found
+
+    def _named(self, base: str, part: dict[str, Any]) -> str:
+        """Note a part's names, and give the base of the references in it. Draft 7 writes an anchor as `$id`, too."""
+        identifier = part.get("$id")
+        if isinstance(identifier, str):
+            address, _, anchor = _joined(base, identifier).partition("#")
+            if anchor:
+                self._anchors.setdefault(f"{address}#{anchor}", part)
+            else:
+                base = address
+                self._documents.setdefault(base, part)
+        for key in ("$anchor", "$dynamicAnchor"):
+            if isinstance(part.get(key), str):
+                self._anchors.setdefault(f"{base}#{part[key]}", part)
+        self._bases[id(part)] = base
+        return base
+
+
+def _joined(base: str, reference: str) -> str:
+    return base + reference if reference.startswith("#") else urljoin(base, reference)
+
+
+def _at(value: Any, steps: Sequence[str]) -> Any:
+    for step in steps:
+        name = step.replace("~1", "/").replace("~0", "~")
+        try:
+            value = value[int(name)] if isinstance(value, list) else value[name]
+        except (KeyError, IndexError, TypeError, ValueError):
+            return None
+    return value
