@@ -99,8 +99,8 @@ def check_published_url(text: str) -> str:
 def check_upstream_url(text: str, *, local: bool, private: bool = False) -> str:
     """Give an upstream's base URL back, without a slash at its end. Raises `ValueError` that says why not.
 
-    It is https, and its host a name that the public DNS may know; with `private` (an operator's own app or guard) also one
-    that only the operator's network knows. Never an address in any notation, this machine or a metadata service. With
+    It is https, and its host a name that the public DNS may know; with `private` (an operator's own app or guard) also
+    one that only the operator's network knows. Never an address in any notation, this machine or a metadata service. With
     `local` http and https to loopback are taken too. The cases: OWASP's SSRF Prevention Cheat Sheet,
     PayloadsAllTheThings' bypasses, and Orange Tsai, "A New Era of SSRF" (2017).
     """
@@ -127,7 +127,7 @@ def _check_host(host: str, *, private: bool) -> None:
     if _ends_with(host, _ANY_ADDRESS):
         raise ValueError("has a host that stands for an address")
     if not private and _ends_with(host, _PRIVATE_ENDS):
-        raise ValueError("must have a public name as its host; only the upstream of an app or a guard may have a private one")
+        raise ValueError("must have a public name as its host; only an app's or a guard's may be private")
 
 
 def _ends_with(host: str, names: tuple[str, ...]) -> bool:
