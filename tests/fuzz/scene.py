@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from sallyport.errors import SallyportError
 from sallyport.gateway.deadline import Deadline
+from sallyport.gateway.guard_hooks import GuardHooks
 from sallyport.gateway.metering import Metering
 from sallyport.gateway.operations import CHAT_COMPLETIONS, COUNT_TOKENS, EMBEDDINGS, MESSAGES, RESPONSES
 from sallyport.gateway.provider_route import Pace, ProviderRoute, Rooms
@@ -140,14 +141,15 @@ class Scene:
         self.log.write(line)
 
     def _rooms(self) -> Rooms:
-        schema = RequestSchema.built_in(self.route)
+        schema, upstreams = RequestSchema.built_in(self.route), Upstreams(self._upstream)
         return Rooms(
             schema=schema,
             checks=CurrentChecks(self.route, schema),
             policy=self,
             metering=self._metering(),
             canaries=canaries(logger=self._logger),
-            upstreams=Upstreams(self._upstream),
+            upstreams=upstreams,
+            guards=GuardHooks(upstreams),
             breakers=Breakers(_now_s),
             trail=_Quiet(),
             stored=None,
