@@ -100,8 +100,8 @@ def check_upstream_url(text: str, *, local: bool, private: bool = False) -> str:
     """Give an upstream's base URL back, without a slash at its end. Raises `ValueError` that says why not.
 
     It is https, and its host a name that the public DNS may know; with `private` (an operator's own app or guard) also
-    one that only the operator's network knows. Never an address in any notation, this machine or a metadata service. With
-    `local` http and https to loopback are taken too. The cases: OWASP's SSRF Prevention Cheat Sheet,
+    one that only the operator's network knows. Never an address in any notation, this machine or a metadata service.
+    With `local` http and https to loopback are taken too. The cases: OWASP's SSRF Prevention Cheat Sheet,
     PayloadsAllTheThings' bypasses, and Orange Tsai, "A New Era of SSRF" (2017).
     """
     url = parse_url(text)
