@@ -123,7 +123,7 @@ def test_an_answer_longer_than_can_be_held_is_withheld_where_enforced_and_passes
     long = whole("x" * 6_300_000)
     answered = ask(make(SALLYPORT_VERIFICATION="enforce ignore off"), CHAT, long)
     assert (answered.status, answered.code) == (502, "upstream_invalid_response")
-    assert "size  1" in request_line(capsys)["response_violations"]
+    assert "size 1" in request_line(capsys)["response_violations"]
     assert ask(make(), CHAT, long).body == long
     assert request_line(capsys)["response_unchecked"] == "size"
 

@@ -106,11 +106,14 @@ class AnswerGuard:
         try:
             yield from passing
         finally:
-            self._tell()
+            try:
+                self._tell()
+            except Exception as error:  # noqa: BLE001 - it must not take the place of what ended the answer
+                self._record.note_failure(error)
 
     def _tell(self) -> None:
         if self._violations:
-            told = [f"{kind} {path} {times}" for (kind, path), times in self._violations.items()]
+            told = [" ".join(filter(None, (*one, str(times)))) for one, times in self._violations.items()]
             self._record.note(response_violations=told)
             self._logger.metric("ResponseViolation", 1)
         streamed = () if self._watching is None else self._watching.findings

@@ -155,10 +155,10 @@ class _Exchange(Exchange):
         self._rooms.schema.check(body)
         check_names(body)
         checks = self._rooms.checks.get(rules.verification, caller.tenant)
-        passed = self._verified(body, checks)
-        self._check_time()
         model = _check_model(body["model"], rules, principal)
         self._record.note(model=loggable_model(body["model"]), stream=body.get("stream") is True)
+        passed = self._verified(body, checks, model.max_output_tokens)
+        self._check_time()
         asker = Asker(rules, caller, principal, self._serves, self._operation.name)
         stable = Arm(passed, self._targets(body, asker), request.body if passed is body else None)
         name = self._operation.name
@@ -171,9 +171,9 @@ class _Exchange(Exchange):
             self._decisions.refuse(error.code)
             raise
 
-    def _verified(self, body: Mapping[str, Any], checks: Checks) -> Mapping[str, Any]:
+    def _verified(self, body: Mapping[str, Any], checks: Checks, longest: int | None) -> Mapping[str, Any]:
         """Give the body as it may go on: the same object if the policy's rules leave it as it is."""
-        passed, findings = checks.passed(body)
+        passed, findings = checks.passed(body, longest)
         self._note_findings(findings)
         return passed
 

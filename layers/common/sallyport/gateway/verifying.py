@@ -15,6 +15,8 @@ from sallyport.policy.verification_rules import (
     REQUESTS,
     AnswerRules,
     GuardHookRules,
+    LeakRules,
+    PromptRules,
     RequestRules,
     Scope,
     VerificationRules,
@@ -48,12 +50,15 @@ class Checks(NamedTuple):
     guards: tuple[GuardHookRules, ...]
     answers: AnswerChecks
 
-    def passed(self, body: Mapping[str, Any]) -> tuple[Mapping[str, Any], tuple[Finding, ...]]:
+    def passed(
+        self, body: Mapping[str, Any], longest: int | None = None
+    ) -> tuple[Mapping[str, Any], tuple[Finding, ...]]:
         """Give a body, which its schema has let pass, as it may go on, and what was found in it.
 
-        The body is the same object if nothing of it was changed. Raises `RequestError`s.
+        The body is the same object if nothing of it was changed. `longest`: the tokens that the model can write, if
+        known. Raises `RequestError`s.
         """
-        body = self.requests.apply(body)
+        body = self.requests.apply(body, longest)
         findings = tuple(self.prompts.check(self.route, body)) if self.prompts is not None else ()
         if self.incoming is None:
             return body, findings
@@ -87,7 +92,7 @@ class CurrentChecks:
     def __init__(self, route: str, schema: RequestSchema) -> None:
         self._route = route
         self._schema = schema
-        self._rules: VerificationRules | None = None
+        self._compiling = _Compiling(route, schema, VerificationRules())
         self._named: frozenset[str] = frozenset()
         self._checks: dict[str, Checks] = {}
 
@@ -96,18 +101,59 @@ class CurrentChecks:
 
         Raises `ServiceUnavailableError` for rules that can't be compiled, which nobody may be judged by.
         """
-        if rules is not self._rules:
-            self._rules, self._named, self._checks = rules, frozenset(_tenants_of(rules)), {}
+        if rules is not self._compiling.rules:
+            self._compiling = _Compiling(self._route, self._schema, rules)
+            self._named, self._checks = frozenset(_tenants_of(rules)), {}
         key = tenant if tenant in self._named else ""
         if key not in self._checks:
-            self._checks[key] = self._compiled(rules, key)
+            self._checks[key] = self._compiled(key)
         return self._checks[key]
 
-    def _compiled(self, rules: VerificationRules, tenant: str) -> Checks:
+    def _compiled(self, tenant: str) -> Checks:
         try:
-            return _checks(self._route, self._schema, rules, tenant)
+            return self._compiling.checks(tenant)
         except ValueError:
             raise ServiceUnavailableError("The gateway's rules for requests can't be used at the moment.") from None
+
+
+class _Compiling:
+    """One version of the rules: what tenants have in common is compiled once."""
+
+    def __init__(self, route: str, schema: RequestSchema, rules: VerificationRules) -> None:
+        self.rules = rules
+        self._route = route
+        self._schema = schema
+        self._schemas: dict[int, RequestSchema] = {}
+        self._prompts: dict[tuple[PromptRules, ...], PromptChecker] = {}
+        self._scanners: dict[tuple[LeakRules, ...], Scanner | None] = {}
+
+    def checks(self, tenant: str) -> Checks:
+        route, rules, answers = self._route, self.rules, self.rules.answers.get(self._route, AnswerRules())
+        requests = list(_request_rules(rules, route, tenant))
+        strip = StripPaths(answers.strip) if answers.strip else None
+        return Checks(
+            route=route,
+            schema=self._schema,
+            requests=RequestChecks(route, self._schema, requests, self._schemas),
+            prompts=self._prompts_for(tenant),
+            incoming=self._scanner(REQUESTS, tenant),
+            guards=tuple(rule for rule in rules.guards if covers(rule.scope, route, tenant)),
+            answers=AnswerChecks(answers.mode, strip, self._scanner(ANSWERS, tenant)),
+        )
+
+    def _prompts_for(self, tenant: str) -> PromptChecker | None:
+        rules = tuple(rule for rule in self.rules.prompts if covers(rule.scope, self._route, tenant))
+        if rules and rules not in self._prompts:
+            from sallyport.verification.prompts import PromptChecker  # noqa: PLC0415 - where a rule asks for it
+
+            self._prompts[rules] = PromptChecker(rules)
+        return self._prompts.get(rules)
+
+    def _scanner(self, direction: str, tenant: str) -> Scanner | None:
+        rules = leak_rules(self.rules, direction, self._route, tenant)
+        if rules not in self._scanners:
+            self._scanners[rules] = scanner_for(self.rules, direction, self._route, tenant)
+        return self._scanners[rules]
 
 
 def covers(scope: Scope, route: str, tenant: str, app: str = "") -> bool:
@@ -116,9 +162,18 @@ def covers(scope: Scope, route: str, tenant: str, app: str = "") -> bool:
     return here and (not scope.tenants or tenant in scope.tenants)
 
 
+def leak_rules(
+    rules: VerificationRules, direction: str, route: str, tenant: str, app: str = ""
+) -> tuple[LeakRules, ...]:
+    """Give the rules of the leak guard that are for one direction of a request."""
+    return tuple(
+        rule for rule in rules.leaks if direction in rule.directions and covers(rule.scope, route, tenant, app)
+    )
+
+
 def scanner_for(rules: VerificationRules, direction: str, route: str, tenant: str, app: str = "") -> Scanner | None:
     """Give the leak guard for one direction, None where no rule is for it. Raises `ValueError`."""
-    leaks = [rule for rule in rules.leaks if direction in rule.directions and covers(rule.scope, route, tenant, app)]
+    leaks = leak_rules(rules, direction, route, tenant, app)
     if not leaks:
         return None
     from sallyport.verification.leaks.scanner import Scanner  # noqa: PLC0415 - where a rule asks for it
@@ -126,37 +181,11 @@ def scanner_for(rules: VerificationRules, direction: str, route: str, tenant: st
     return Scanner(leaks)
 
 
-def _checks(route: str, schema: RequestSchema, rules: VerificationRules, tenant: str) -> Checks:
-    answers = rules.answers.get(route, AnswerRules())
-    return Checks(
-        route=route,
-        schema=schema,
-        requests=RequestChecks(route, schema, list(_request_rules(rules, route, tenant))),
-        prompts=_prompts(rules, route, tenant),
-        incoming=scanner_for(rules, REQUESTS, route, tenant),
-        guards=tuple(rule for rule in rules.guards if covers(rule.scope, route, tenant)),
-        answers=AnswerChecks(
-            answers.mode,
-            StripPaths(answers.strip) if answers.strip else None,
-            scanner_for(rules, ANSWERS, route, tenant),
-        ),
-    )
-
-
 def _request_rules(rules: VerificationRules, route: str, tenant: str) -> Iterator[RequestRules]:
     if route in rules.requests:
         yield rules.requests[route]
     of_tenant = rules.tenant_requests.get(tenant, {})
     yield from (of_tenant[key] for key in ("", route) if key in of_tenant)
-
-
-def _prompts(rules: VerificationRules, route: str, tenant: str) -> PromptChecker | None:
-    prompts = [rule for rule in rules.prompts if covers(rule.scope, route, tenant)]
-    if not prompts:
-        return None
-    from sallyport.verification.prompts import PromptChecker  # noqa: PLC0415 - where a rule asks for it
-
-    return PromptChecker(prompts)
 
 
 def _tenants_of(rules: VerificationRules) -> Iterator[str]:
