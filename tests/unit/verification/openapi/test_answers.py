@@ -102,6 +102,19 @@ def test_plain_text_is_held_to_its_schema_and_other_text_is_not() -> None:
         assert looked_at(made, b"abc", 200, media_type) == found
 
 
+def test_plain_text_is_a_text_under_a_range_too() -> None:
+    made = checks({"/": {"get": answers({"type": "string", "maxLength": 2}, "200", "*/*")}})
+    assert looked_at(made, b"ab", 200, "text/plain") is None
+    assert looked_at(made, b"abc", 200, "text/plain") == "schema"
+    assert looked_at(made, b'"ab"', 200, JSON) is None
+    assert looked_at(made, b"ab", 200, JSON) == "encoding"
+
+
+def test_plain_text_without_a_schema_may_have_any_charset() -> None:
+    made = checks({"/": {"get": {"responses": {"200": {"content": {"text/plain": {}}}}}}})
+    assert looked_at(made, b"\xe9", 200, "text/plain; charset=iso-8859-1") is None
+
+
 def test_range_with_a_schema_that_only_json_can_have_takes_nothing_else() -> None:
     made = checks({"/": {"get": answers(ITEM, "200", "*/*")}})
     assert looked_at(made, b'{"id": "x"}') == "schema id"

@@ -93,20 +93,19 @@ class OpenApiChecks:
         place = self._answer_place(operation, status, headers)
         if place is None or isinstance(place, Violation):
             return place
-        if not is_looked_into(essence(headers["content-type"])):
+        media_type = headers.get("content-type", "")
+        if not _is_looked_into(essence(media_type), _content(operation, place)):
             return None
-        if not media_types.is_utf_8(headers["content-type"]):
+        if not media_types.is_utf_8(media_type):
             return Violation(ENCODING, "content-type")
-        return None if body is None else self._answer_violation(operation, place, body)
+        return None if body is None else self._answer_violation(operation, place, essence(media_type), body)
 
     def wants_body(self, operation: Operation, status: int, headers: Mapping[str, str]) -> bool:
         """Say whether an answer's body is looked into: JSON, or plain text that has a schema."""
         place = self._answer_place(operation, status, headers)
         if place is None or isinstance(place, Violation):
             return False
-        schema = _content(operation, place)["schema"]
-        media_type = essence(headers["content-type"])
-        return media_types.is_json(media_type) or (is_looked_into(media_type) and schema is not True)
+        return _is_looked_into(essence(headers.get("content-type", "")), _content(operation, place))
 
     def _answer_place(
         self, operation: Operation, status: int, headers: Mapping[str, str]
@@ -121,10 +120,12 @@ class OpenApiChecks:
         chosen = media_types.choose(content, essence(headers.get("content-type", "")))
         return Violation(MEDIA_TYPE, "content-type") if chosen is None else (key, chosen)
 
-    def _answer_violation(self, operation: Operation, place: tuple[str, str], body: bytes) -> Violation | None:
+    def _answer_violation(
+        self, operation: Operation, place: tuple[str, str], media_type: str, body: bytes
+    ) -> Violation | None:
         try:
             text = body.decode()
-            value = text if place[1] == media_types.TEXT else parse_strict(text)
+            value = parse_strict(text) if media_types.is_json(media_type) else text
         except (UnicodeDecodeError, InvalidJsonError):
             return Violation(ENCODING, "")
         fault = self._check((operation.place, "answer", *place), _content(operation, place)["schema"]).fault(value)
@@ -160,7 +161,7 @@ class OpenApiChecks:
         if chosen is None:
             raise UnsupportedMediaTypeError("This operation doesn't take the request's Content-Type.")
         content = described["content"][chosen]
-        if not (is_looked_into(kind) or "form" in content):
+        if not _is_looked_into(kind, content):
             return
         if not media_types.is_utf_8(media_type):
             raise UnsupportedMediaTypeError("The request's charset must be UTF-8.")
@@ -176,9 +177,10 @@ class OpenApiChecks:
         return check
 
 
-def is_looked_into(media_type: str) -> bool:
-    """Say whether bodies of a type, an essence, are held to its schema; of a request's also forms are."""
-    return media_type == media_types.TEXT or media_types.is_json(media_type)
+def _is_looked_into(media_type: str, content: Mapping[str, Any]) -> bool:
+    """Say whether bodies of a type, an essence, are held to a schema; JSON must at least be strict."""
+    is_text = media_type == media_types.TEXT and content["schema"] is not True
+    return is_text or media_types.is_json(media_type) or "form" in content
 
 
 def _content(operation: Operation, place: tuple[str, str]) -> Mapping[str, Any]:
