@@ -89,6 +89,22 @@ def test_held_text_ends_an_answer_with_a_leak_that_is_too_long() -> None:
         guard.feed("-----BEGIN PRIVATE KEY-----\n" + "Ab1+" * MAX_LEAK)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sk-" + "aB3-" * MAX_LEAK + " a@example.org",
+        "password=" + "a1" * MAX_LEAK,
+        "a@" + "b." * LOOKBACK + "com a@example.org",
+        "eyJ" + "a" * LOOKBACK * 2 + " 4111111111111111",
+        "password=eyJ" + "aB3" * LOOKBACK,
+    ],
+    ids=["key", "password", "address", "token", "both"],
+)
+def test_held_text_redacts_in_a_run_that_is_too_long_what_the_whole_says(text: str) -> None:
+    parts = [text[start : start + 997] for start in range(0, len(text), 997)]
+    assert sent(held(REDACTING), parts) == REDACTING.redact(text, REDACTING.scan(text))
+
+
 def test_held_text_that_reports_never_ends_an_answer() -> None:
     text = "-----BEGIN PRIVATE KEY-----\n" + "Ab1+" * MAX_LEAK
     guard = held(REPORTING)

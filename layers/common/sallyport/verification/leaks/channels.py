@@ -4,6 +4,7 @@ A channel is one text: a choice's content, a tool call's arguments, a content bl
 come in deltas, between those of other channels.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -72,13 +73,13 @@ def _chat_piece(data: Mapping[str, Any], choice: Mapping[str, Any], path: Path, 
     for step in steps:
         value = value[step]
         is_item = isinstance(step, int) and isinstance(value, dict)
-        channel.append(value.get("index", step) if is_item else step)
+        channel.append(_label(value.get("index", step)) if is_item else step)
 
     def shaped(held: str) -> dict[str, Any]:
         choices = [{"index": index, "delta": _shaped_as(choice["delta"], steps, held), "finish_reason": None}]
         return {**{name: data[name] for name in data if name not in {"choices", "usage"}}, "choices": choices}
 
-    return Piece((index, *channel), path, text, "message", shaped)
+    return Piece((_label(index), *channel), path, text, "message", shaped)
 
 
 def _shaped_as(value: Any, steps: Path, held: str) -> Any:
@@ -93,7 +94,7 @@ def _shaped_as(value: Any, steps: Path, held: str) -> Any:
 
 def _chat_ends(data: Mapping[str, Any], channel: Channel) -> bool:
     is_finished = any(
-        choice.get("index") == channel[0] and choice.get("finish_reason") is not None
+        _label(choice.get("index")) == channel[0] and choice.get("finish_reason") is not None
         for _, choice in _items(data.get("choices"))
     )
     return is_finished or bool(data.get("error") or data.get("object") == "error")
@@ -112,33 +113,38 @@ def _block_piece(data: Mapping[str, Any], place: str, name: str, kind: str, text
         others = {field: data[field] for field in data if field != place}
         return {**others, "type": "content_block_delta", "delta": {"type": kind, name: held}}
 
-    return Piece((data.get("index"), name), (place, name), text, "content_block_delta", shaped)
+    return Piece((_label(data.get("index")), name), (place, name), text, "content_block_delta", shaped)
 
 
 def _message_ends(data: Mapping[str, Any], channel: Channel) -> bool:
-    kind = data.get("type")
+    kind = str(data.get("type"))
     return kind in {"message_delta", "message_stop", "error"} or (
-        kind == "content_block_stop" and data.get("index") == channel[0]
+        kind == "content_block_stop" and _label(data.get("index")) == channel[0]
     )
 
 
 def _response_pieces(data: Mapping[str, Any]) -> Iterator[Piece]:
     kind, text = data.get("type"), data.get("delta")
     if isinstance(kind, str) and kind.endswith(".delta") and isinstance(text, str):
-        channel = (kind.removesuffix(".delta"), *(data.get(part) for part in _PARTS))
+        channel = (kind.removesuffix(".delta"), *(_label(data.get(part)) for part in _PARTS))
         yield Piece(channel, ("delta",), text, kind, lambda held: {**data, "delta": held})
 
 
 def _response_ends(data: Mapping[str, Any], channel: Channel) -> bool:
-    kind = data.get("type")
+    kind = str(data.get("type"))
     if kind == "response.output_item.done":
-        return data.get("output_index") == channel[2]
-    parts = tuple(data.get(part) for part in _PARTS)
+        return bool(_label(data.get("output_index")) == channel[2])
+    parts = tuple(_label(data.get(part)) for part in _PARTS)
     return bool(kind in _LAST_RESPONSES or (kind == f"{channel[0]}.done" and parts == channel[1:]))
 
 
 def _response_repeats(data: Mapping[str, Any]) -> bool:
     return not str(data.get("type")).endswith(".delta")
+
+
+def _label(value: Any) -> Any:
+    """Give what a channel is told apart by; an event that no schema has seen may have anything there."""
+    return json.dumps(value) if isinstance(value, dict | list) else value
 
 
 def _items(value: Any) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -19,6 +19,8 @@ MAX_LEAK = 65_536
 
 Rules that only report go on without the rest of it: it is counted, once.
 """
+_GROWTH = 128
+"""A finding that ends this much before the end of what is there has ended: no pattern goes on after more."""
 _SHORT = 64
 _PART = 8
 """What waits is looked at again when it has grown by an eighth, if it is longer than `_SHORT`. To look at 8 KB anew for
@@ -75,10 +77,20 @@ class HeldText:
     def _cut(self, data: bytes, begin: int, spots: list[Spot]) -> int:
         cut = _before_spots(self._lookers.undecided(data, begin), spots)
         while len(data) - cut > LOOKBACK:
-            if any(spot.lead == cut for spot in spots):
+            end = _end_of_spots(cut, spots)
+            if end > max(cut, len(data) - _GROWTH):
                 return _held_from(cut, len(data), spots)
-            cut = _before_spots_from(cut, self._lookers.undecided(data, cut + 1), spots)
+            end = max(end, cut + 1)
+            cut = max(end, _before_spots(self._lookers.undecided(data, end), spots))
         return cut
+
+
+def _end_of_spots(start: int, spots: list[Spot]) -> int:
+    """Give where the findings that begin at a place, and those that overlap them, end; the place itself without any."""
+    end = max((spot.end for spot in spots if spot.lead == start), default=start)
+    while further := [spot.end for spot in spots if spot.lead < end < spot.end]:
+        end = max(further)
+    return end
 
 
 def _before_spots(cut: int, spots: list[Spot]) -> int:
@@ -88,11 +100,6 @@ def _before_spots(cut: int, spots: list[Spot]) -> int:
         cut = min(through)
         through = [spot.lead for spot in spots if spot.lead < cut < spot.end]
     return cut
-
-
-def _before_spots_from(least: int, cut: int, spots: list[Spot]) -> int:
-    """Move a cut as before, but not back to where it came from."""
-    return max(_before_spots(cut, spots), least + 1)
 
 
 def _held_from(cut: int, end: int, spots: list[Spot]) -> int:

@@ -1,7 +1,8 @@
 """A pattern for everything that may become a match: what a stream has to hold back until it knows more.
 
 RE2 can't be asked whether the end of a text begins a match, so that question is made a pattern of its own: every prefix
-of what a pattern matches. It reads the part of RE2's syntax that our own patterns are written in.
+of what a pattern matches. It reads the part of RE2's syntax that our own patterns are written in. Long repetitions
+count as endless: an automaton that counts to 300 from every place is megabytes, and 50 times as slow.
 """
 
 import re
@@ -11,6 +12,7 @@ _TOKEN = re.compile(
     r"(?P<close>\))|(?P<bar>\|)|(?P<open>\((?:\?P<\w+>|\?i:|\?:)?)"
     r"|(?P<boundary>\\b)|(?P<char>\[\^?(?:\\.|[^\]\\])+\]|\\x\{[0-9A-Fa-f]+\}|\\p[A-Z]|\\.|[^\\])"
 )
+_MAX_COUNTED = 40
 _REPEAT = re.compile(r"[?*+]|\{(\d+)(,?)(\d*)\}")
 
 
@@ -64,7 +66,9 @@ def _repeated(text: str, node: _Node, at: int) -> tuple[_Node, int]:
     match = _REPEAT.match(text, at)
     if match is None:
         return node, at
-    most = _most(match)
+    most, repeat = _most(match), match[0]
+    if most > _MAX_COUNTED and match[2]:
+        most, repeat = 0, f"{{{match[1]},}}"
     if node.is_char:
         prefixes = f"{node.whole}{{0,{most}}}" if most else f"{node.whole}*"
     elif most == 1:
@@ -72,7 +76,7 @@ def _repeated(text: str, node: _Node, at: int) -> tuple[_Node, int]:
     else:
         earlier = f"{{0,{most - 1}}}" if most else "*"
         prefixes = f"(?:{node.whole}{earlier}{node.prefixes})"
-    return _Node(node.whole + match[0], prefixes), match.end()
+    return _Node(node.whole + repeat, prefixes), match.end()
 
 
 def _most(match: re.Match[str]) -> int:
