@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from sallyport.errors import UpstreamNotConnectedError
 from sallyport.gateway.deadline import Deadline
+from sallyport.gateway.guard_hooks import GuardHooks
 from sallyport.gateway.metering import Metering
 from sallyport.gateway.operations import CHAT_COMPLETIONS
 from sallyport.gateway.provider_route import Pace, ProviderRoute, Rooms
 from sallyport.gateway.upstreams import NoSecret, Upstream, Upstreams
+from sallyport.gateway.verifying import CurrentChecks
 from sallyport.identity.principal import Principal, to_context
 from sallyport.limits.admission import Admission
 from sallyport.limits.memory import MemoryCounterStore
@@ -133,6 +135,7 @@ class RouteWorld:
         self.trail = Trail(self)
         self._breakers = Breakers(lambda: self.now_s)
         self._schema = RequestSchema.built_in("chat_completions")
+        self._checks = CurrentChecks("chat_completions", self._schema)
         self._logger = Logger("route", "stack", write=self.lines.append)
         self._upstreams = Upstreams(self._upstream)
 
@@ -185,10 +188,12 @@ class RouteWorld:
     def _rooms(self, scene: Scene) -> Rooms:
         return Rooms(
             schema=self._schema,
+            checks=self._checks,
             policy=self,
             metering=self._metering(),
             canaries=canaries(HeldStates(scene.states), self.counted, self._logger, scene.home, lambda: self.now_s),
             upstreams=self._upstreams,
+            guards=GuardHooks(self._upstreams),
             breakers=self._breakers,
             trail=self.trail,
             stored=None,
