@@ -288,3 +288,14 @@ def test_other_lines_of_a_changed_event_stay() -> None:
 def test_data_that_is_no_json_is_looked_at_as_it_stands() -> None:
     stream = LeakStream("unknown", REDACTING)
     assert stream.feed(events_of(b"data: it is 4111111111111111\n\n")[0]) == b"data: it is [cards]\n\n"
+
+
+def test_no_more_channels_wait_than_answers_have() -> None:
+    head = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    stream, waiting = LeakStream("chat_completions", REDACTING), 0
+    for index in range(1000):
+        choice = {"index": index, "delta": {"content": "sk-"}, "finish_reason": None}
+        (found,) = events_of(event({**head, "choices": [choice]}))
+        waiting += 1 - stream.feed(found).count(b"sk-")
+    assert 100 < waiting <= 256
+    assert stream.end().count(b"sk-") == waiting

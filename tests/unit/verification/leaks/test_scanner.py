@@ -103,3 +103,9 @@ def test_leaks_load_re2_only_for_rules() -> None:
         "t.Scanner([]); sys.exit('re2' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_scan_json_leaves_the_apis_own_words() -> None:
+    guard = Scanner([LeakRules("x", (), (), ("message", "user"), REDACT, (ANSWERS,))])
+    value = {"type": "message", "role": "user", "text": "a message", "object": "a message"}
+    assert scan_json(guard, value).value == {**value, "text": "a [word]", "object": "a [word]"}

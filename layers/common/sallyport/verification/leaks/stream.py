@@ -12,7 +12,7 @@ refused there: its signature is of the text as it was.
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sallyport.errors import InvalidJsonError, ResponseBlockedError
@@ -25,6 +25,8 @@ from sallyport.verification.leaks.walk import scan_json, without_tokens
 from sallyport.verification.strict_json import parse_strict
 
 _DONE = "[DONE]"
+_MAX_WAITING = 256
+"""Channels; an answer has at most 128 choices."""
 _MAX_KNOWN = 64
 _MAX_KNOWN_CHARS = 128
 
@@ -85,7 +87,8 @@ class LeakStream:
             return
         for piece in pieces:
             self._watched.setdefault(piece.channel, HeldText(self._reporting)).feed(piece.text)
-        for channel in [channel for channel in self._watched if self._shape.ends(data, channel)]:
+        ended = [channel for channel in self._watched if self._shape.ends(data, channel)]
+        for channel in [*ended, *_too_many(self._watched)]:
             self._watched[channel].flush()
 
     def _passed(self, event: Event, data: dict[str, Any], pieces: list[Piece]) -> bytes:
@@ -96,8 +99,10 @@ class LeakStream:
         for piece, going in zip(pieces, self._going(data, pieces), strict=True):
             is_changed |= going != piece.text
             _put(rest, piece.path, going)
-        self._last |= zip((piece.channel for piece in pieces), self._shape.pieces(rest), strict=True)
+        self._last |= {piece.channel: piece for piece in pieces}
+        self._last |= zip((piece.channel for piece in pieces), self._shape.pieces(rest), strict=False)
         flushed = self._flushed([channel for channel in self._held if self._shape.ends(data, channel)])
+        flushed += self._flushed(_too_many(self._held))
         is_renumbered = self._renumber(rest)
         if is_changed:
             rest = without_tokens(rest)
@@ -163,6 +168,12 @@ class _Remembering(Scanner):
         if not found and len(text) <= _MAX_KNOWN_CHARS and len(self._known) < _MAX_KNOWN:
             self._known.add(text)
         return found
+
+
+def _too_many(texts: Mapping[Channel, HeldText]) -> list[Channel]:
+    """Give the channels that wait longest, if more wait than there are in any answer: each takes memory."""
+    waiting = [channel for channel, text in texts.items() if not text.is_empty]
+    return waiting[: max(0, len(waiting) - _MAX_WAITING)]
 
 
 def _counted(findings: Iterable[Finding]) -> Counter[tuple[str, str]]:

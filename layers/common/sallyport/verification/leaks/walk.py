@@ -5,12 +5,16 @@ another type, and a client that looks for the field would fail. Log probabilitie
 are left out of what was changed.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from sallyport.verification.findings import Finding
 from sallyport.verification.leaks.scanner import Found, Scanner, findings_of, is_blocked
 
+_API_FIELDS = frozenset({"type", "object", "role"})
+_API_WORD = re.compile(r"[a-z_.]{1,64}")
+"""What those fields hold in every API: a planted word such as `response` must not make another event of an event."""
 _SHORTEST_NUMBER = 100_000_000
 """Nine digits, a Dutch person's number."""
 
@@ -63,8 +67,15 @@ def _walk(scanner: Scanner, value: Any, found: list[Found]) -> Any:
 
 
 def _fields(scanner: Scanner, value: Mapping[str, Any], found: list[Found]) -> Mapping[str, Any]:
-    fields = {name: _walk(scanner, field, found) for name, field in value.items()}
+    fields = {
+        name: field if name in _API_FIELDS and _is_api_word(field) else _walk(scanner, field, found)
+        for name, field in value.items()
+    }
     return fields if any(fields[name] is not value[name] for name in fields) else value
+
+
+def _is_api_word(field: Any) -> bool:
+    return isinstance(field, str) and _API_WORD.fullmatch(field) is not None
 
 
 def _text(scanner: Scanner, text: str, found: list[Found]) -> str:
