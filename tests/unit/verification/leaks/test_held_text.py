@@ -97,8 +97,10 @@ def test_held_text_ends_an_answer_with_a_leak_that_is_too_long() -> None:
         "a@" + "b." * LOOKBACK + "com a@example.org",
         "eyJ" + "a" * LOOKBACK * 2 + " 4111111111111111",
         "password=eyJ" + "aB3" * LOOKBACK,
+        "postgres://svc:Tr0ub4dor@" + "b." * LOOKBACK + "com",
+        "password=a1b2c3d4@" + "b." * LOOKBACK + "com",
     ],
-    ids=["key", "password", "address", "token", "both"],
+    ids=["key", "password", "address", "token", "both", "url", "chain"],
 )
 def test_held_text_redacts_in_a_run_that_is_too_long_what_the_whole_says(text: str) -> None:
     parts = [text[start : start + 997] for start in range(0, len(text), 997)]
