@@ -37,6 +37,7 @@ BYTES = (
 )  # fmt: skip
 _OUR_CODES = {"upstream_invalid_response", "upstream_error", "response_blocked"}
 _MADE_UP_ID = re.compile(r"chatcmpl-[0-9a-f]{24}")
+_BLANK_LINE = re.compile(rb"(?:\r\n|\n|\r){2}")
 _LINE_ENDS = re.compile(r"\r\n|\n|\r")
 
 
@@ -145,7 +146,7 @@ class Answers:
         is_told = '"response_violations"' in log or ('"response_unchecked"' in log and len(case.raw) > MAX_HELD_BYTES)
         try:
             name = f"{case.scene.route}_event" if case.is_streamed else case.scene.route
-            text = _decoded(case.raw)
+            text = _decoded(_whole_events(case.raw) if case.is_streamed else case.raw)
             for data in sse_data(text) if case.is_streamed else [text]:
                 self._check_json(name, data)
         except UnsoundError as error:
@@ -234,6 +235,12 @@ def _read(text: str) -> tuple[bool, Any]:
         return True, json.loads(text)
     except (ValueError, RecursionError):
         return False, None
+
+
+def _whole_events(raw: bytes) -> bytes:
+    """Give a stream up to its last blank line; what comes after that is no event, whatever it is."""
+    ends = [found.end() for found in _BLANK_LINE.finditer(raw)]
+    return raw[: ends[-1]] if ends else b""
 
 
 def _scene(place: tuple[str, str], mode: str) -> Scene:
