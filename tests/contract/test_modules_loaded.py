@@ -80,6 +80,7 @@ NEVER = {
     "multiprocessing",
     "pathlib",
     "pydantic",
+    "re2",
     "sallyport_cli",
     "traceback",
     "urllib3",

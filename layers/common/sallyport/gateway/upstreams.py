@@ -36,7 +36,7 @@ class NoSecret:
 
 
 class Upstream(NamedTuple):
-    """One upstream, ready to be asked. `host` is what stands in the audit record; apps and guards have no `provider`."""
+    """One upstream, ready to be asked. `host` stands in the audit record; apps and guards have no `provider`."""
 
     rules: UpstreamRules
     host: str

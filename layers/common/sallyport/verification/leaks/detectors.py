@@ -15,6 +15,9 @@ type Accept = Callable[[str, str], int]
 """Takes a value and the one character after it; gives how many of its characters are a finding, 0 for none."""
 
 
+ANCHOR_BEFORE, ANCHOR_AFTER = 512, 2048
+
+
 class Shape(NamedTuple):
     """One form of a leak. `kind` is what is logged, and what stands in its place."""
 
@@ -23,6 +26,8 @@ class Shape(NamedTuple):
     accept: Accept = lambda value, _: len(value)
     not_after: re.Pattern[str] | None = None
     """What, right before it, says that it is the end of something longer."""
+    anchor: bytes = b""
+    """What every match has, at most `ANCHOR_BEFORE` and `ANCHOR_AFTER` bytes from its ends: nothing else is looked at."""
     beginnings: str | None = None
     """What a stream holds back, where all prefixes of `pattern` make too slow an automaton; matches those and more."""
 
@@ -185,12 +190,14 @@ EMAIL = Detector(
             rf"{_ESCAPE}(?P<value>(?:[0-9_{_LETTER}]|{_CODED})"
             rf"(?:[0-9_{_LETTER}!#$%&'*+/=?^\x{{60}}{{|}}~.\-]|{_CODED}){{0,63}}{_DOMAIN})",
             _has_top_level,
+            anchor=b"@",
             beginnings=rf"{_ESCAPE}{_ANY}{{0,64}}(?:{_BEGUN_CODE}|{_BEGUN_DOMAIN})",
         ),
         Shape(
             "email",
             rf"(?P<value>\\{{0,3}}\"[A-Za-z0-9][^\"\\\n]{{0,63}}\\{{0,3}}\"{_DOMAIN})",
             _has_top_level,
+            anchor=b"@",
             beginnings=rf"\\{{0,3}}(?:\"(?:[A-Za-z0-9][^\"\\\n]{{0,63}}\\{{0,3}}(?:\"{_BEGUN_DOMAIN})?)?)?",
         ),
     ),

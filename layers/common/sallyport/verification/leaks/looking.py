@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sallyport.policy.verification_rules import LeakRules
-from sallyport.verification.leaks.detectors import DETECTORS, Shape
+from sallyport.verification.leaks.detectors import ANCHOR_AFTER, ANCHOR_BEFORE, DETECTORS, Shape
 from sallyport.verification.leaks.prefixes import prefixes_of
 from sallyport.verification.patterns import compile_pattern
 
@@ -52,11 +52,17 @@ class Looker(NamedTuple):
 
     def spots(self, data: bytes, begin: int) -> Iterator[Spot]:
         """Give every finding from `begin` on, none overlapping."""
-        return self._own_spots(data, begin) if self.own else self._built_in_spots(data, begin)
+        if self.own:
+            yield from self._own_spots(data, begin)
+        elif not self.shape.anchor:
+            yield from self._built_in_spots(data, begin, len(data))
+        else:
+            for start, end in _windows(data, begin, self.shape.anchor):
+                yield from self._built_in_spots(data, start, end)
 
-    def _built_in_spots(self, data: bytes, at: int) -> Iterator[Spot]:
+    def _built_in_spots(self, data: bytes, at: int, stop: int) -> Iterator[Spot]:
         regex = _compiled(self.shape.pattern, _MAX_MEMORY_BYTES)
-        while (match := regex.search(data, at)) is not None:
+        while (match := regex.search(data, at, stop)) is not None:
             start, end = match.span(regex.groups)  # the only group, `value`, or the whole match
             value = _decoded(data[start:end])
             length = self._accepted(data, start, end, value)
@@ -92,17 +98,18 @@ class Lookers:
     """Several forms, looked for together: a text that has none of them is read once."""
 
     def __init__(self, lookers: Sequence[Looker]) -> None:
-        self._lookers = lookers
-        wholes = [_ungrouped(looker.shape.pattern) for looker in lookers]
+        self._anchored = [looker for looker in lookers if looker.shape.anchor]
+        self._others = [looker for looker in lookers if not looker.shape.anchor]
+        wholes = [_ungrouped(looker.shape.pattern) for looker in self._others]
         self._any = _compiled("|".join(f"(?:{whole})" for whole in wholes), _MAX_MEMORY_BYTES_OF_ALL)
         self._tails = [_tail(group) for group in _groups(lookers)]
         self._own_length = max((looker.max_length for looker in lookers), default=0)
 
     def spots(self, data: bytes, begin: int = 0) -> list[Spot]:
         """Give every finding from `begin` on; those of one form don't overlap, those of several may."""
-        if self._any.search(data, begin) is None:
-            return []
-        return [spot for looker in self._lookers for spot in looker.spots(data, begin)]
+        has_others = bool(self._others) and self._any.search(data, begin) is not None
+        lookers = [*self._anchored, *self._others] if has_others else self._anchored
+        return [spot for looker in lookers for spot in looker.spots(data, begin)]
 
     def undecided(self, data: bytes, begin: int) -> int:
         """Give from where on a match may begin, or may still grow, that more text would decide about."""
@@ -132,6 +139,20 @@ def lookers_of(rules: LeakRules) -> list[Looker]:
         Looker(name, action, Shape(own.name, own.pattern), "", compile_pattern(own.pattern), own.max_length)
         for own in rules.patterns
     ]
+
+
+def _windows(data: bytes, begin: int, anchor: bytes) -> Iterator[tuple[int, int]]:
+    """Give the parts of a text in which a match with its anchor can be, none overlapping.
+
+    Base64 has no `@`, and is what a pattern of addresses takes longest over.
+    """
+    at = data.find(anchor, begin)
+    while at >= 0:
+        start = max(begin, at - ANCHOR_BEFORE)
+        while (last := data.rfind(anchor, at + 1, at + ANCHOR_AFTER + ANCHOR_BEFORE)) >= 0:
+            at = last
+        yield start, min(at + ANCHOR_AFTER, len(data))
+        at = data.find(anchor, at + 1)
 
 
 def _groups(lookers: Sequence[Looker]) -> Iterator[set[Shape]]:
