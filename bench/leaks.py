@@ -18,7 +18,7 @@ _MIN_REST = 6
 """Of a value: this many of its characters in a row that were not found count as a miss."""
 _MEGABYTES = 1
 _HARD_BYTES = 250_000
-_BASE64 = base64.b64encode(random.Random(7).randbytes(90_000)).decode()
+_BASE64 = base64.b64encode(random.Random(7).randbytes(90_000)).decode()  # noqa: S311 - no secret
 """As of an embedding or an image; nothing in it depends on more than a window of it."""
 _HARD_TEXTS = {
     "@": "@", "a.": "a.", "a@a.": "a@a.", "digits": "1234567890", "spaces": " ", "-----BEGIN": "-----BEGIN",

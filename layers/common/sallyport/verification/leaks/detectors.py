@@ -27,7 +27,7 @@ class Shape(NamedTuple):
     not_after: re.Pattern[str] | None = None
     """What, right before it, says that it is the end of something longer."""
     anchor: bytes = b""
-    """What every match has, at most `ANCHOR_BEFORE` and `ANCHOR_AFTER` bytes from its ends: nothing else is looked at."""
+    """What every match has, at most `ANCHOR_BEFORE` and `ANCHOR_AFTER` bytes from its ends; only there is looked."""
     beginnings: str | None = None
     """What a stream holds back, where all prefixes of `pattern` make too slow an automaton; matches those and more."""
 
