@@ -1,6 +1,8 @@
 """Every word of a request is found, with whose it is and where it stands, on every route."""
 
 import json
+import tracemalloc
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ PNG = "data:image/png;base64,iVBORw0KGgo"
 
 
 def texts(route: str, body: dict[str, Any]) -> list[tuple[str, str, str]]:
-    return [(role, path, text) for role, path, text in PromptTexts(route, {"model": "m", **body})]
+    return [(text.role, text.path, text.text) for text in PromptTexts(route, {"model": "m", **body})]
 
 
 CASES: list[tuple[str, str, dict[str, Any], list[tuple[str, str, str]]]] = [
@@ -339,3 +341,18 @@ def test_a_text_in_a_field_that_nobody_knows_is_found(text: str, name: str) -> N
 def test_a_long_name_is_cut_in_a_path() -> None:
     ((_, path, _),) = texts("chat_completions", {"messages": [{"role": "user", "x" * 500: "a"}]})
     assert path == "messages[0]." + "x" * 64
+
+
+@pytest.mark.parametrize("count", [lambda texts: sum(1 for _ in texts), PromptTexts.byte_count])
+def test_many_texts_under_long_names_take_no_memory(count: Callable[[PromptTexts], int]) -> None:
+    value: Any = [""] * 20_000
+    for index in range(60):
+        value = {f"{index:064}": value}
+    texts = PromptTexts("chat_completions", {"model": "m", "messages": [], "documents": value})
+    tracemalloc.start()
+    try:
+        count(texts)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000

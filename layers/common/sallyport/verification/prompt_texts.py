@@ -63,16 +63,48 @@ _CALLS = frozenset({"reasoning", "compaction", "program", "mcp_approval_request"
 _MAX_NAME_CHARS = 64
 _NUMBERS = (int, float)
 
-type _Leaf = tuple[str, str, str | float]
-"""A role, a path and what stands there."""
+
+class Place(NamedTuple):
+    """Where something stands: a field's name, or a number in a list, within another place.
+
+    Written out only where somebody is told: 400,000 texts, each under sixty long names, would be gigabytes of paths.
+    """
+
+    within: "Place | None"
+    step: str | int
+
+    @property
+    def steps(self) -> list[str | int]:
+        """Give the steps to it, the first first."""
+        steps: list[str | int] = []
+        place: Place | None = self
+        while place is not None:
+            steps.append(place.step)
+            place = place.within
+        return steps[::-1]
 
 
 class PromptText(NamedTuple):
-    """`role`: one of the five. `path`: such as `messages[0].content[1].text`."""
+    """`role`: one of the five."""
 
     role: str
-    path: str
+    place: Place
     text: str
+
+    @property
+    def path(self) -> str:
+        """Give where it stands, such as `messages[0].content[1].text`."""
+        steps = self.place.steps
+        return "".join(f"[{step}]" if isinstance(step, int) else f".{step[:_MAX_NAME_CHARS]}" for step in steps)[1:]
+
+
+class _Found(NamedTuple):
+    """A value, whose it is and where it stands. `is_free`: all that is in there may be words, names too."""
+
+    value: Any
+    role: str
+    place: Place
+    is_free: bool
 
 
 class PromptTexts:
@@ -89,14 +121,14 @@ class PromptTexts:
         for root in self.by_message():
             yield from root
 
-    def by_message(self) -> Iterator[list[PromptText]]:
+    def by_message(self) -> Iterator[Iterator[PromptText]]:
         """Give the texts of each message, and of each field beside the conversation, together."""
         for leaves in self._leaves():
-            yield [PromptText(role, path, text) for role, path, text in leaves if isinstance(text, str)]
+            yield (PromptText(role, place, text) for text, role, place, _ in leaves if isinstance(text, str))
 
     def byte_count(self) -> int:
         """Give the size of all texts in UTF-8, and of the numbers among them, such as an embedding's tokens."""
-        return sum(len(str(text).encode()) for leaves in self._leaves() for _, _, text in leaves)
+        return sum(len(str(leaf.value).encode()) for leaves in self._leaves() for leaf in leaves)
 
     def message_count(self) -> int:
         """Give how many messages, or items, the conversation has; a text alone is one."""
@@ -113,23 +145,21 @@ class PromptTexts:
         conversation = self._body.get(self.field)
         return offered + sum(map(_tools, conversation if isinstance(conversation, list) else ()))
 
-    def _leaves(self) -> Iterator[list[_Leaf]]:
-        for role, path, value in self._roots():
-            leaves: list[_Leaf] = []
-            _collect(value, role, path, leaves, is_free=self._holds_tokens)
-            yield leaves
+    def _leaves(self) -> Iterator[Iterator[_Found]]:
+        for role, place, value in self._roots():
+            yield _leaves(_Found(value, role, place, self._holds_tokens))
 
-    def _roots(self) -> Iterator[tuple[str, str, Any]]:
+    def _roots(self) -> Iterator[tuple[str, Place, Any]]:
         """Give whose it is, where it stands and what it is, of each message and each field that may have words."""
         for name, value in self._body.items():
             if name != self.field and name not in NOT_READ:
-                yield BESIDE.get(name, USER), name[:_MAX_NAME_CHARS], value
-        conversation = self._body.get(self.field)
+                yield BESIDE.get(name, USER), Place(None, name), value
+        conversation, field = self._body.get(self.field), Place(None, self.field)
         if not isinstance(conversation, list):
-            yield USER, self.field, conversation
+            yield USER, field, conversation
             return
         for index, message in enumerate(conversation):
-            yield _role(message), f"{self.field}[{index}]", message
+            yield _role(message), Place(field, index), message
 
 
 def _role(message: Any) -> str:
@@ -150,27 +180,37 @@ def _role_of_item(kind: str) -> str:
     return ASSISTANT if kind.endswith("_call") or kind in _CALLS else USER
 
 
-def _collect(value: Any, role: str, path: str, found: list[_Leaf], *, is_free: bool) -> None:
-    if isinstance(value, str) or (is_free and isinstance(value, _NUMBERS)):
-        found.append((role, path, value))
-    elif isinstance(value, list):
-        for index, child in enumerate(value):
-            if not isinstance(child, _NUMBERS):
-                _collect(child, role, f"{path}[{index}]", found, is_free=is_free)
-            elif is_free:  # a token, of which there may be 400,000; nobody is told where one stands
-                found.append((role, path, child))
-    elif isinstance(value, dict):
-        _collect_fields(value, role, path, found, is_free=is_free)
+def _leaves(root: _Found) -> Iterator[_Found]:
+    """Give each text, and each number that counts as one, one at a time: a list of all would be a body many times."""
+    open_: list[Iterator[_Found]] = [iter((root,))]
+    while open_:
+        found = next(open_[-1], None)
+        if found is None:
+            open_.pop()
+        elif isinstance(found.value, str) or (found.is_free and isinstance(found.value, _NUMBERS)):
+            yield found
+        elif isinstance(found.value, list):
+            open_.append(_items(found))
+        elif isinstance(found.value, dict):
+            open_.append(_fields(found))
 
 
-def _collect_fields(fields: dict[str, Any], role: str, path: str, found: list[_Leaf], *, is_free: bool) -> None:
-    role = role if is_free else _role_inside(fields, role)
+def _items(found: _Found) -> Iterator[_Found]:
+    for index, child in enumerate(found.value):
+        if not isinstance(child, _NUMBERS):
+            yield _Found(child, found.role, Place(found.place, index), found.is_free)
+        elif found.is_free:  # a token, of which there may be 400,000; nobody is told where one stands
+            yield _Found(child, found.role, found.place, is_free=True)
+
+
+def _fields(found: _Found) -> Iterator[_Found]:
+    fields, place = found.value, found.place
+    role = found.role if found.is_free else _role_inside(fields, found.role)
     for name, child in fields.items():
-        if is_free or _has_words(name, child, fields):
-            if is_free:
-                found.append((role, path, name))
-            inside = f"{path}.{name[:_MAX_NAME_CHARS]}"
-            _collect(child, role, inside, found, is_free=is_free or name in _FREE)
+        if found.is_free:
+            yield _Found(name, role, place, is_free=True)
+        if found.is_free or _has_words(name, child, fields):
+            yield _Found(child, role, Place(place, name), found.is_free or name in _FREE)
 
 
 def _role_inside(fields: dict[str, Any], role: str) -> str:

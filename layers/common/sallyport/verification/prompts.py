@@ -9,11 +9,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sallyport.errors import PromptRefusedError
+from sallyport.errors import PromptRefusedError, SchemaViolationError
 from sallyport.policy.verification_rules import BLOCK, PromptRules
 from sallyport.verification.findings import Finding, added_up
 from sallyport.verification.patterns import Pattern, compile_pattern
-from sallyport.verification.prompt_texts import PromptText, PromptTexts
+from sallyport.verification.prompt_texts import Place, PromptText, PromptTexts
 
 DENY, ALLOW, CONTROL, BIDI, REPETITION = "deny", "allow", "control", "bidi", "repetition"
 
@@ -40,6 +40,8 @@ _NOT_SAID = frozenset(
     | {"input", "arguments", "tool_calls", "function_call", "action", "actions"}
 )
 """Of a message: names, addresses and calls of tools, which, like definitions, no `allow` is asked about."""
+MAX_TEXTS = 100_000
+"""Of one body that rules look at: each takes its time, however short it is, by each pattern of each rule."""
 _PROBE = 8
 """Times in a row from which on a run is counted: a shorter one is passed at no more than this many looks at each."""
 
@@ -54,12 +56,17 @@ class PromptChecker:
         """Give what the rules that report have found.
 
         Raises `PromptRefusedError` for a rule that blocks; it names the rule and the text's place, and never a word.
+        Raises `SchemaViolationError` for a body of more texts than can be looked at.
         """
         if not self._rules:
             return []
         found: list[Finding] = []
+        count = 0
         for message in PromptTexts(route, body).by_message():
             for texts in _joined(message):
+                count += len(texts)
+                if count > MAX_TEXTS:
+                    raise SchemaViolationError(f"Invalid request: the body has more than {MAX_TEXTS} texts.")
                 for rule in self._rules:
                     found += rule.findings(texts)
         return list(added_up(found))
@@ -118,23 +125,31 @@ def _joined(message: Iterable[PromptText]) -> Iterator[list[PromptText]]:
     """Give a message's texts one by one, but parts of one together, and last, if there are several, all of it as one.
 
     Whatever else a part holds doesn't come between: a field that no upstream knows would be enough to hide two halves.
+    Upstreams put parts together with nothing between them, or with a line's end: a blank stands for that.
     """
-    parts_of: dict[tuple[str, str], list[PromptText]] = {}
+    parts_of: dict[tuple[str, int], tuple[Place, list[PromptText]]] = {}
     for text in message:
-        whole, _, step = text.path.rpartition("[")
-        if step.endswith("].text"):
-            parts_of.setdefault((text.role, whole), []).append(text)
-        else:
+        whole = _whole(text.place)
+        if whole is None:
             yield [text]
-    for (role, whole), parts in parts_of.items():
+        else:
+            parts_of.setdefault((text.role, id(whole)), (whole, []))[1].append(text)
+    for (role, _), (whole, parts) in parts_of.items():
         if len(parts) > 1:
-            parts.append(PromptText(role, whole, "".join(part.text for part in parts)))
+            texts = [part.text for part in parts]
+            parts.extend(PromptText(role, whole, between.join(texts)) for between in (" ", ""))
         yield parts
+
+
+def _whole(place: Place) -> Place | None:
+    """Give the list that a text is a part of, as `content` for `content[1].text`; None for one that stands alone."""
+    part = place.within
+    return part.within if part is not None and place.step == "text" and isinstance(part.step, int) else None
 
 
 def _is_said(text: PromptText) -> bool:
     """Say whether somebody says this, as `messages[0].content[1].text`, to the model or as the model."""
-    root, *inside = (step.partition("[")[0] for step in text.path.split("."))
+    root, *inside = text.place.steps
     return root not in _DEFINITIONS and _NOT_SAID.isdisjoint(inside)
 
 
@@ -145,6 +160,8 @@ def _repetition(times: int) -> Callable[[str], bool]:
     word = re.compile(rf"(?<!\S)(\S++)(?:\s++\1(?!\S)){{{least},}}+")
 
     def repeats(text: str) -> bool:
+        if len(text) <= times:
+            return False
         if any(len(run[0]) > times for run in character.finditer(text)):
             return True
         return any(_word_count(run[0]) > times for run in word.finditer(text))
