@@ -35,7 +35,7 @@ class Stage:
         self._urls = (upstream_url, guard_url)
         self.guard, self.upstream = guard, upstream
 
-    def gateway(self, on_failure: str = "closed", region: str = "us-east-1", **changes: str) -> Gateway:
+    def gateway(self, on_failure: str = "closed", region: str = "us-east-1", more: str = "", **changes: str) -> Gateway:
         upstream_url, guard_url = self._urls
         apply_policy(
             self._store,
@@ -48,6 +48,7 @@ models:
 verification:
   guards:
     - {{name: external, upstream: checker, timeout_ms: 5000, on_failure: {on_failure}}}
+{more}
 """,
         )
         changes = {"SALLYPORT_ALLOWED_REGIONS": "us-east-1,eu-central-1", **changes}
@@ -116,3 +117,16 @@ def test_a_guard_outside_of_the_callers_residency_never_sees_the_prompt(stage: S
     assert (answered.status, answered.code, stage.reached) == (403, "residency_violation", (0, 0))
     assert gateway.post(CHAT, principal=EU).status == 200
     assert stage.reached == (1, 1)
+
+
+def test_the_guard_is_shown_the_clients_words_that_a_canary_puts_aside(stage: Stage) -> None:
+    """Where the canary's upstream refuses the gateway, the stable one gets the client's own body."""
+    stage.guard.body = BLOCK
+    ours = '{type: content, content: "ours"}'
+    gateway = stage.gateway(
+        more=f"canaries: [{{name: next, model: gpt-a, parameters: {{prediction: {ours}}}, weight: 99.99}}]"
+    )
+    prediction = {"type": "content", "content": "prompt-aside"}
+    assert gateway.post({**CHAT, "prediction": prediction}).code == "prompt_refused"
+    texts = [text["text"] for text in json.loads(stage.guard.received[0].body)["texts"]]
+    assert "prompt-aside" in texts

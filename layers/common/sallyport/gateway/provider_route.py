@@ -82,9 +82,13 @@ class Rooms(NamedTuple):
 
 
 class _Case(NamedTuple):
-    """A checked request, whichever arm it takes. `model`: the rules of what the client calls it."""
+    """A checked request, whichever arm it takes. `model`: the rules of what the client calls it.
+
+    `body`: as the checks let it pass, without a canary's parameters.
+    """
 
     request: Request
+    body: Mapping[str, Any]
     asker: Asker
     model: ModelRules
     checks: Checks
@@ -135,11 +139,14 @@ class _Exchange(Exchange):
         return self._forward(checked)
 
     def _ask_guards(self, checked: _Checked) -> None:
-        """Show the prompt to external guards. They come after the limits; what one refuses isn't charged."""
-        case, body = checked.case, checked.way.sending.call.body
+        """Show the prompt to external guards. They come after the limits; what one refuses isn't charged.
+
+        They see the client's words also where a canary's parameters stand for them: the stable arm may yet get those.
+        """
+        case = checked.case
         if not case.checks.guards:
             return
-        asker = case.asker
+        asker, body = case.asker, case.body
         texts = ((text.role, text.text) for text in PromptTexts(self._operation.name, body))
         prompt = Prompt(case.request.id, self._operation.name, body["model"], asker.caller.tenant, texts)
         asking = Asking(asker.rules, asker.caller, self._decisions, self._remaining_s)
@@ -166,7 +173,7 @@ class _Exchange(Exchange):
             kept_by=kept_by(self._rooms.stored, name, body, caller.tenant), is_kept=is_kept(name, body)
         )
         try:
-            return self._on_arm(stable, _Case(request, asker, model, checks))
+            return self._on_arm(stable, _Case(request, passed, asker, model, checks))
         except ServiceUnavailableError as error:
             self._decisions.refuse(error.code)
             raise
