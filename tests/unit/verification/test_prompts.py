@@ -117,9 +117,9 @@ def test_parts_of_one_message_are_read_with_a_blank_between_as_well() -> None:
 
 
 def test_a_body_of_too_many_texts_is_refused() -> None:
-    beside = {"documents": ["a"] * MAX_TEXTS}
+    body = {**chat("a"), "documents": ["a"] * MAX_TEXTS}
     with pytest.raises(SchemaViolationError, match="texts"):
-        found(chat("a", **beside), rule(deny=(DENY,)))
+        found(body, rule(deny=(DENY,)))
 
 
 @pytest.mark.parametrize("beside", BETWEEN)
