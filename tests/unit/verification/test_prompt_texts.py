@@ -338,6 +338,19 @@ def test_a_text_in_a_field_that_nobody_knows_is_found(text: str, name: str) -> N
     assert text in [found for _, _, found in texts("chat_completions", body)]
 
 
+def test_a_page_may_not_pass_for_an_image() -> None:
+    page = {"type": "web_search_result", "url": "data: words", "title": "t", "encrypted_content": "e"}
+    body = {"messages": [{"role": "user", "content": [{"type": "web_search_tool_result", "content": [page]}]}]}
+    assert ("tool", "messages[0].content[0].content[0].url", "data: words") in texts("messages", body)
+
+
+def test_all_words_of_a_tools_examples_and_of_a_files_attributes_are_found() -> None:
+    examples = {"tools": [{"name": "f", "input_schema": {}, "input_examples": [{"id": "words"}]}]}
+    assert ("system", "tools[0].input_examples[0].id", "words") in texts("messages", examples)
+    file = {"type": "file_search_call", "results": [{"attributes": {"id": "words"}}]}
+    assert ("tool", "input[0].results[0].attributes.id", "words") in texts("responses", {"input": [file]})
+
+
 def test_a_long_name_is_cut_in_a_path() -> None:
     ((_, path, _),) = texts("chat_completions", {"messages": [{"role": "user", "x" * 500: "a"}]})
     assert path == "messages[0]." + "x" * 64

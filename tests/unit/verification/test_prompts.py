@@ -136,7 +136,19 @@ def test_what_is_in_one_part_is_told_of_that_part_and_once() -> None:
     assert found(body, rule(deny=(DENY,))) == [Finding("prompts/r", "deny")]
 
 
-UNSEEN = ("\u200b", "\u200d", "\u00ad", "\u2060", "\ufeff", "\u202e", "\U000e0041")
+UNSEEN = (
+    "\u200b",
+    "\u200d",
+    "\u00ad",
+    "\u2060",
+    "\ufeff",
+    "\u202e",
+    "\U000e0041",
+    "\u034f",
+    "\u3164",
+    "\ufe0f",
+    "\U000e0101",
+)
 
 
 @pytest.mark.parametrize("character", UNSEEN, ids=ascii)

@@ -54,8 +54,13 @@ _NO_WORDS = frozenset(
     | {"cache_control", "prompt_cache_breakpoint", "authorization", "headers", "domain_secrets"}
 )
 """Fields whose values are names of things, bytes, or secrets of a tool's that no model reads."""
-_FREE = frozenset({"input", "arguments", "parameters", "input_schema", "output_schema", "schema", "variables"})
+_FREE = frozenset(
+    {"input", "arguments", "parameters", "input_schema", "output_schema", "schema", "variables"}
+    | {"input_examples", "attributes"}
+)
 """Fields that hold an object of the client's own, in which any name may stand for words, and is one itself."""
+_MEDIA_URLS = frozenset({"image_url", "audio_url", "video_url"})
+"""Fields whose URL, or whose `url`, may be the bytes themselves; a page's, say, is a text whatever it begins with."""
 _IMAGES = frozenset({"image_url", "input_image", "image", "computer_screenshot", "image_generation_call"})
 _TOOL_FIELDS = ("tools", "functions", "mcp_servers")
 _MORE_TOOLS = frozenset({"additional_tools", "tool_search_output"})
@@ -209,7 +214,7 @@ def _fields(found: _Found) -> Iterator[_Found]:
     for name, child in fields.items():
         if found.is_free:
             yield _Found(name, role, place, is_free=True)
-        if found.is_free or _has_words(name, child, fields):
+        if found.is_free or _has_words(name, child, found):
             yield _Found(child, role, Place(place, name), found.is_free or name in _FREE)
 
 
@@ -219,14 +224,16 @@ def _role_inside(fields: dict[str, Any], role: str) -> str:
     return TOOL if isinstance(kind, str) and kind.endswith("tool_result") else role
 
 
-def _has_words(name: str, child: Any, fields: dict[str, Any]) -> bool:
+def _has_words(name: str, child: Any, within: _Found) -> bool:
+    fields: dict[str, Any] = within.value
     if name in _NO_WORDS:
         return False
     if name == "data":
         return fields.get("type") == "text"  # a document's; else an image, a sound, or what is encrypted
     if name == "result":
         return fields.get("type") != "image_generation_call"
-    return name not in {"url", "image_url"} or not isinstance(child, str) or child[:5].lower() != "data:"
+    is_media = name in _MEDIA_URLS or (name == "url" and within.place.step in _MEDIA_URLS)
+    return not is_media or not isinstance(child, str) or child[:5].lower() != "data:"
 
 
 def _images(value: Any) -> int:

@@ -22,8 +22,11 @@ _FORBIDDEN = {
     BIDI: re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"),
 }
 """Unicode's `Cc` but for tab, line feed and carriage return; and what has the property `Bidi_Control` (UAX #9)."""
-_UNSEEN = re.compile("[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]+")
-"""Characters without a width, and tags, which nobody sees and models read over (of Unicode's `Cf`)."""
+_UNSEEN = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
+)
+"""What has the property `Default_Ignorable_Code_Point` (UAX #44): nobody sees it, and models read over it."""
 _REASONS = {
     DENY: "has what it denies",
     ALLOW: "has nothing of what it allows",
@@ -37,7 +40,7 @@ _DEFINITIONS = frozenset(
 )
 _NOT_SAID = frozenset(
     {"name", "namespace", "url", "image_url", "file_url", "format"}
-    | {"input", "arguments", "tool_calls", "function_call", "action", "actions"}
+    | {"input", "arguments", "attributes", "tool_calls", "function_call", "action", "actions"}
 )
 """Of a message: names, addresses and calls of tools, which, like definitions, no `allow` is asked about."""
 MAX_TEXTS = 100_000
