@@ -284,6 +284,7 @@ def test_bytes_are_those_of_texts_and_of_numbers_that_a_model_reads(
     ("route", "body", "count"),
     [
         ("chat_completions", {"messages": [{"role": "user", "content": [{"type": "image_url"}, {"type": "text"}]}]}, 1),
+        ("chat_completions", {"messages": [{"role": "user", "content": [{"image_url": {"url": "https://a"}}]}]}, 1),
         ("responses", {"input": [{"role": "user", "content": [{"type": "input_image"}]}]}, 1),
         ("responses", {"input": [{"type": "function_call_output", "output": [{"type": "input_image"}]}]}, 1),
         ("responses", {"input": [{"type": "computer_call_output", "output": {"type": "computer_screenshot"}}]}, 1),

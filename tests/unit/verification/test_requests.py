@@ -216,6 +216,35 @@ def test_a_forced_field_is_set_whatever_the_client_sent() -> None:
     assert applied("chat_completions", forced, rules) is forced
 
 
+@pytest.mark.parametrize(
+    ("forced", "sent"),
+    [
+        ({"max_completion_tokens": 5}, {"max_tokens": 1000}),
+        ({"max_tokens": 5}, {"max_completion_tokens": 1000}),
+        ({"tools": []}, {"functions": [{"name": "f"}]}),
+        ({"tool_choice": "none"}, {"function_call": "auto"}),
+        ({"max_completion_tokens": 5}, {"max_completion_tokens": 5, "max_tokens": 1000}),
+    ],
+)
+def test_what_says_the_same_as_a_forced_field_is_taken_away(forced: dict[str, Any], sent: dict[str, Any]) -> None:
+    rules = RequestRules(forced=forced)
+    once = applied("chat_completions", {**CHAT, **sent}, rules)
+    assert once == {**CHAT, **forced}
+    assert applied("chat_completions", once, rules) is once
+
+
+def test_a_forced_false_is_not_the_clients_zero() -> None:
+    assert applied("chat_completions", {**CHAT, "own": 0}, RequestRules(forced={"own": False}))["own"] is False
+
+
+def test_a_forbidden_field_is_refused_in_older_words() -> None:
+    rules = RequestRules(forbidden=("tools", "tool_choice", "max_tokens"))
+    assert refused("chat_completions", {**CHAT, "functions": [{"name": "f"}]}, rules).param == "functions"
+    assert refused("chat_completions", {**CHAT, "function_call": "auto"}, rules).param == "function_call"
+    body = {**CHAT, "max_completion_tokens": 5}
+    assert applied("chat_completions", body, rules) is body
+
+
 def test_of_two_forced_values_the_wider_rules_counts() -> None:
     rules = (RequestRules(forced={"temperature": 0}), RequestRules(forced={"temperature": 1, "seed": 5}))
     assert applied("chat_completions", CHAT, *rules) == {**CHAT, "temperature": 0, "seed": 5}

@@ -237,12 +237,13 @@ def _has_words(name: str, child: Any, within: _Found) -> bool:
 
 
 def _images(value: Any) -> int:
+    """Count images; one that doesn't say what it is counts, for some upstreams (vLLM) know it by its field."""
     if isinstance(value, list):
         return sum(_images(child) for child in value if isinstance(child, list | dict))
     if not isinstance(value, dict):
         return 0
     kind = value.get("type")
-    own = int(isinstance(kind, str) and kind in _IMAGES)
+    own = int((isinstance(kind, str) and kind in _IMAGES) or value.get("image_url") is not None)
     return own + sum(_images(child) for name, child in value.items() if _may_have_images(name, child))
 
 

@@ -19,6 +19,10 @@ _OUTPUT_FIELDS = {
 _FILLED = {CHAT_COMPLETIONS: "max_completion_tokens", RESPONSES: "max_output_tokens"}
 """Where a request may leave out how long its answer may be, which then is as long as the model can write."""
 
+_OLDER = {"tools": "functions", "tool_choice": "function_call"}
+_SAME = {**_OLDER, "max_completion_tokens": "max_tokens"}
+"""Fields of a chat, and what says the same in older words; upstreams differ in which of two they go by."""
+
 
 class RequestChecks:
     """The rules for one route and tenant, compiled; make it once per policy version.
@@ -38,8 +42,9 @@ class RequestChecks:
         self._route = route
         self._schema = schema
         self._unknown_fields = max((one.unknown_fields for one in rules), key=UNKNOWN_FIELDS.index, default=IGNORE)
-        self._forbidden = frozenset(name for one in rules for name in one.forbidden)
+        self._forbidden = _forbidden(route, rules)
         self._forced = _forced(rules)
+        self._others = _others(route, self._forced)
         self._schemas = _compiled([own for one in rules for own in one.schemas], {} if compiled is None else compiled)
         self._max_messages = _least(one.max_messages for one in rules)
         self._max_images = _least(one.max_images for one in rules)
@@ -74,18 +79,22 @@ class RequestChecks:
         return body
 
     def _check_forbidden(self, body: Mapping[str, Any]) -> None:
-        """A field that is null is as good as absent."""
+        """Refuse a field that may not be set, also in older words; one that is null is as good as absent."""
         for name in self._forbidden.intersection(body):
             if body[name] is not None:
                 raise UnsupportedFieldError(f"{name} may not be set here.", param=name)
 
     def _with_forced(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        changed = {name: value for name, value in self._forced.items() if name not in body or body[name] != value}
-        if not changed:
+        """Give a body with what is set, and without what says otherwise in other words."""
+        changed = {
+            name: value for name, value in self._forced.items() if name not in body or _differ(body[name], value)
+        }
+        others = self._others.intersection(body)
+        if not changed and not others:
             return body
-        forced = {**body, **changed}
-        self._schema.check(forced)
-        return forced
+        body = {name: value for name, value in {**body, **changed}.items() if name not in others}
+        self._schema.check(body)
+        return body
 
     def _check_counts(self, body: Mapping[str, Any]) -> None:
         texts = PromptTexts(self._route, body)
@@ -125,6 +134,25 @@ def _forced(rules: Sequence[RequestRules]) -> Mapping[str, Any]:
     for one in reversed(rules):
         forced.update(one.forced)
     return forced
+
+
+def _forbidden(route: str, rules: Sequence[RequestRules]) -> frozenset[str]:
+    names = {name for one in rules for name in one.forbidden}
+    older = {_OLDER[name] for name in names.intersection(_OLDER)} if route == CHAT_COMPLETIONS else set()
+    return frozenset(names | older)
+
+
+def _others(route: str, forced: Mapping[str, Any]) -> frozenset[str]:
+    """Give the fields that say the same as one that is set, and aren't set themselves."""
+    if route != CHAT_COMPLETIONS:
+        return frozenset()
+    said = ((one, other) for pair in _SAME.items() for one, other in (pair, pair[::-1]))
+    return frozenset(other for one, other in said if one in forced and other not in forced)
+
+
+def _differ(value: Any, forced: Any) -> bool:
+    """Say whether two values are different ones in JSON, where `0` isn't `false`."""
+    return isinstance(value, bool) != isinstance(forced, bool) or bool(value != forced)
 
 
 def _compiled(
