@@ -103,7 +103,8 @@ class _Compiler:
         wanted = set(parameter_names(found))
         if declared != wanted:
             name = min(declared ^ wanted)
-            document.fail(own_path, f"the path's parameter {name} is in its template or among its parameters, not both")
+            missing = "among its parameters" if name in wanted else "in its template"
+            document.fail(own_path, f"the path's parameter {name} isn't {missing}; it must be in both")
         compiled: dict[str, Any] = {"parameters": parameters, "responses": self._responses(operation, own_path)}
         if "requestBody" in operation:
             compiled["body"] = self._body(operation["requestBody"], (*own_path, "requestBody"))

@@ -218,10 +218,15 @@ def test_parameter_that_is_there_twice_is_refused() -> None:
     assert "header x-a is there twice" in of_operation({"parameters": twice})
 
 
+def test_parameter_that_the_path_lacks_is_refused() -> None:
+    told = of_operation({"parameters": [parameter("path", {}, "b", required=True)]})
+    assert "the path's parameter b isn't in its template; it must be in both" in told
+
+
 @pytest.mark.parametrize(
     ("path", "told"),
     [
-        ("/{a}", "the path's parameter a is in its template or among its parameters, not both"),
+        ("/{a}", "the path's parameter a isn't among its parameters; it must be in both"),
         ("/{a}{b}", "two parameters in one segment"),
         ("/{a}-{b}", "two parameters in one segment"),
         ("/{a}/{a}", "a parameter is there twice"),
