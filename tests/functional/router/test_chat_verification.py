@@ -18,6 +18,7 @@ from tests.functional.router.gateway import (
     MakeGateway,
     apply_policy,
     counters,
+    drain,
     frozen,
 )
 from tests.support.aws import Emulator
@@ -184,6 +185,19 @@ def test_what_was_seen_so_far_is_told_where_the_client_hangs_up(
     assert request_line(capsys)["response_violations"] == ["schema choices 1"]
 
 
+def test_a_whole_answer_is_looked_at_when_its_client_has_it(
+    gateway: Gateway, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gateway.upstream.body = BROKEN
+    context = Context()
+    response = gateway.begin(CHAT, context)
+    assert drain(response).body == BROKEN
+    context.remaining_ms = 2500
+    context.finish()
+    line = request_line(capsys)
+    assert (line["response_unchecked"], "response_violations" in line) == ("time", False)
+
+
 def test_every_chunking_of_a_stream_gives_the_same_bytes(enforcing: Gateway) -> None:
     stream = b": hi\n\n" + b"".join(WELL)
     for size in (1, 2, 3, 7, 64):
@@ -240,6 +254,19 @@ def test_an_upstreams_refusal_may_not_leak_either(applied: Any) -> None:
     assert json.loads(answered.body)["error"]["message"] == "bad key [aws_access_key]"
 
 
+@pytest.mark.parametrize("action", ["redact", "block"])
+def test_json_that_can_be_read_in_two_ways_hides_nothing(applied: Any, action: str) -> None:
+    gateway = applied(MASKED % action)
+    escaped = KEY_ID.replace("A", "\\u0041").encode()
+    hidden = b'{"x": 1, "x": 2, "choices": [{"index": 0, "delta": {"content": "%s"}}]}' % escaped
+    streamed = ask(gateway, STREAMED, [event("sound "), event("text "), b"data: " + hidden + b"\n\n", *WELL])
+    assert (streamed.broke_off, text_of(streamed.body)) == (True, "sound text ")
+    assert escaped not in streamed.body + streamed.in_band
+    gateway.upstream.status = 400
+    refused = ask(gateway, CHAT, b'{"error": {"message": "a", "message": "%s"}}' % escaped)
+    assert (refused.status, refused.code) == (502, "upstream_invalid_response")
+
+
 def test_fields_are_taken_out_of_answers(applied: Any) -> None:
     gateway = applied(
         "verification: {routes: {chat_completions: {strip: [system_fingerprint, 'choices[*].logprobs']}}}\n"
@@ -268,7 +295,7 @@ def test_an_unknown_field_goes_on_is_left_out_or_refused(make: MakeGateway) -> N
 
 REFUSING = {
     "forbidden": ("request: {forbidden: [logit_bias]}", {"logit_bias": {}}, "logit_bias"),
-    "messages": ("request: {max_messages: 1}", {"messages": CHAT["messages"] * 2}, "messages"),
+    "messages": ("request: {max_messages: 1}", {"messages": [*CHAT["messages"]] * 2}, "messages"),
     "bytes": ("request: {max_prompt_bytes: 5}", {}, "messages"),
     "output": ("request: {max_output_tokens: 5}", {"max_tokens": 6}, "max_tokens"),
     "tools": (
@@ -276,7 +303,7 @@ REFUSING = {
         {"tools": [{"type": "function", "function": {"name": "f"}}]},
         "tools",
     ),
-    "tenant": ("tenants: {acme: {request: {max_messages: 1}}}", {"messages": CHAT["messages"] * 2}, "messages"),
+    "tenant": ("tenants: {acme: {request: {max_messages: 1}}}", {"messages": [*CHAT["messages"]] * 2}, "messages"),
     "schema": (
         "request: {schema: {type: object, properties: {temperature: {maximum: 0.5}}}}",
         {"temperature": 1},

@@ -1,22 +1,25 @@
 """Answers on their way to the client, held to what the policy says: their API's schema and order, fields, leaks.
 
-Where nothing may be changed or held up, the bytes pass as they came and what is wrong is told to the log. Else an
-answer in one piece is held until it was looked at, and a stream goes on event by event: each is looked at first.
+Where nothing may be changed or held up, the bytes pass as they came, are looked at once they have gone, and what is
+wrong is told to the log: neither the time that the look takes nor a fault of it is the client's. Else an answer in one
+piece is held until it was looked at, and a stream goes on event by event: each is looked at first.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Generator, Iterable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from sallyport.errors import InvalidJsonError, ResponseBlockedError, SallyportError, UpstreamInvalidResponseError
+from sallyport.observability.log import Failure
 from sallyport.policy.verification_rules import ENFORCE, OFF
 from sallyport.verification.answers import STREAMED_ROUTES, AnswerSchema, parse_answer
 from sallyport.verification.event_stream import Event, EventReader, InvalidEventStreamError
 from sallyport.verification.findings import Finding, added_up
-from sallyport.verification.stream_rules import StreamChecker
+from sallyport.verification.stream_rules import DONE, StreamChecker
+from sallyport.verification.strict_json import parse_strict
 from sallyport.verification.violations import ENCODING, SIZE, Violation
 
 if TYPE_CHECKING:
@@ -33,6 +36,9 @@ MAX_HELD_BYTES = 6_291_456
 MAX_TOLD = 20
 """Kinds of violations that one log line names."""
 
+TIME, FAULT = "time", "fault"
+"""Why, but for its size, an answer passed without a look at it, or at all of it."""
+
 
 class AnswerGuard:
     """What is done with one answer. `record` and `logger` are told of it, without its content."""
@@ -45,6 +51,8 @@ class AnswerGuard:
         self._violations: dict[Violation, int] = {}
         self._findings: list[Finding] = []
         self._watching: LeakStream | None = None
+        self._late: Callable[[], object] | None = None
+        self._is_faulty = False
 
     @property
     def is_idle(self) -> bool:
@@ -59,15 +67,37 @@ class AnswerGuard:
 
     def stream(self, chunks: Iterable[bytes]) -> Generator[bytes]:
         """Pass an event stream on. Raises `UpstreamInvalidResponseError` and `ResponseBlockedError`."""
-        return self._told(_Stream(self).acting(chunks) if self.acts else _Stream(self).observing(chunks))
+        return _Stream(self).acting(chunks) if self.acts else _Stream(self).observing(chunks)
 
     def whole(self, chunks: Iterable[bytes]) -> Generator[bytes]:
         """Pass an answer in one piece on. Raises as `stream` does."""
-        return self._told(self._held(chunks) if self.acts else self._observed(chunks))
+        return self._held(chunks) if self.acts else self._observed(chunks, self._look_at)
 
     def refusal(self, chunks: Iterable[bytes]) -> Generator[bytes]:
         """Pass an upstream's refusal on, a 4xx: it has no schema, but may repeat what may not go out."""
-        return self._told(self._held_refusal(chunks) if self._redacts else self._observed_refusal(chunks))
+        return self._held_refusal(chunks) if self._redacts else self._observed(chunks, self._refusal)
+
+    def finish(self, *, in_time: bool) -> None:
+        """Look at what nothing waited for, if there is time for it, and tell what was found. Never raises.
+
+        Call it once the answer is over, however it ended, when nobody waits.
+        """
+        look, self._late = self._late, None
+        if look is not None and not in_time:
+            self._record.note(response_unchecked=TIME)
+            look = None
+        for step in filter(None, (look, self._tell)):
+            try:
+                step()
+            except Exception as error:  # noqa: BLE001 - the log line and the settlement must follow
+                self.failed(error)
+
+    def failed(self, error: Exception) -> None:
+        """Tell the log that a look at what passes anyway has failed, by a fault of the gateway's own."""
+        self._is_faulty = True
+        failure = Failure.of(error)
+        self._record.note(response_unchecked=FAULT)
+        self._logger.error("an answer could not be checked", failure=failure.type, failure_at=failure.location)
 
     @property
     def strips(self) -> bool:
@@ -98,18 +128,27 @@ class AnswerGuard:
         if is_fatal or self._checks.mode == ENFORCE:
             raise UpstreamInvalidResponseError("The upstream's answer isn't one that may be passed on.")
 
+    def judge(self, check: Callable[[], Violation | None]) -> bool:
+        """Take in what a check finds, and say whether it was made. Raises as `violated` does.
+
+        Where what it finds is only told of, a fault of it is, too, and is the last.
+        """
+        if self._checks.mode == OFF or self._is_faulty:
+            return False
+        try:
+            violation = check()
+        except Exception as error:
+            if self._checks.mode == ENFORCE:
+                raise
+            self.failed(error)
+            return False
+        if violation is not None:
+            self.violated(violation)
+        return True
+
     def stripped(self, data: Any) -> tuple[Any, bool]:
         """Give data without the fields that the policy takes out, and whether it had any."""
         return (data, False) if self._checks.strip is None else self._checks.strip.apply(data)
-
-    def _told(self, passing: Iterator[bytes]) -> Generator[bytes]:
-        try:
-            yield from passing
-        finally:
-            try:
-                self._tell()
-            except Exception as error:  # noqa: BLE001 - it must not take the place of what ended the answer
-                self._record.note_failure(error)
 
     def _tell(self) -> None:
         if self._violations:
@@ -121,7 +160,7 @@ class AnswerGuard:
             self._record.note(response_findings=list(map(str, findings)))
             self._logger.metric("LeakFound", sum(finding.times for finding in findings))
 
-    def _observed(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    def _observed(self, chunks: Iterable[bytes], look: Callable[[bytes], bytes]) -> Generator[bytes]:
         copy = bytearray()
         for chunk in chunks:
             if len(copy) <= MAX_HELD_BYTES:
@@ -130,9 +169,9 @@ class AnswerGuard:
         if len(copy) > MAX_HELD_BYTES:
             self._record.note(response_unchecked=SIZE)
         else:
-            self._look_at(bytes(copy))
+            self._late = lambda: look(bytes(copy))
 
-    def _held(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    def _held(self, chunks: Iterable[bytes]) -> Generator[bytes]:
         held = bytearray()
         for chunk in chunks:
             held += chunk
@@ -148,8 +187,7 @@ class AnswerGuard:
             if self.acts or self._checks.mode != OFF:
                 self.violated(Violation(ENCODING, ""), is_fatal=self.acts)
             return raw
-        if self._checks.mode != OFF and (violation := _answer_schema(self._route).check(value)) is not None:
-            self.violated(violation)
+        self.judge(lambda: _answer_schema(self._route).check(value))
         stripped, is_changed = self.stripped(value)
         scanned = self._scanned(stripped)
         is_changed |= scanned is not stripped
@@ -166,14 +204,7 @@ class AnswerGuard:
             raise ResponseBlockedError("The answer holds what may not go out.")
         return scanned.value
 
-    def _observed_refusal(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        copy = bytearray()
-        for chunk in chunks:
-            copy += chunk[: max(0, MAX_HELD_BYTES - len(copy))]
-            yield chunk
-        self._refusal(bytes(copy))
-
-    def _held_refusal(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    def _held_refusal(self, chunks: Iterable[bytes]) -> Generator[bytes]:
         held = bytearray()
         for chunk in chunks:
             held += chunk
@@ -185,6 +216,8 @@ class AnswerGuard:
         try:
             value = parse_answer(raw)
         except InvalidJsonError:
+            if self._redacts and _is_lenient_json(raw):
+                self.violated(Violation(ENCODING, ""), is_fatal=True)
             value = raw.decode(errors="replace")
         scanned = self._scanned(value)
         if scanned is value:
@@ -200,30 +233,37 @@ class _Stream:
         self._reader = EventReader()
         self._checker = guard.checker()
         self._leaks = guard.leaks()
+        self._is_readable = True
 
-    def observing(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """Pass each chunk as it is, and look at it as long as it can be read."""
-        is_readable = True
+    def observing(self, chunks: Iterable[bytes]) -> Generator[bytes]:
+        """Pass each chunk as it is, and look at it then, as long as it can be read."""
         for chunk in chunks:
-            is_readable = is_readable and self._can_look(self._reader.feed(chunk))
-            yield chunk
-        if is_readable and self._can_look(self._reader.end()):
-            self._end()
+            try:
+                yield chunk
+            finally:
+                self._look_at(self._reader.feed(chunk), None)
+        self._look_at(self._reader.end(), self._end)
 
-    def acting(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    def acting(self, chunks: Iterable[bytes]) -> Generator[bytes]:
         """Pass on what each chunk makes whole, but what may not go; what came before it still does."""
         for chunk in chunks:
             yield from self._going(self._reader.feed(chunk), self._reader.between)
         yield from self._going(self._reader.end(), self._end)
 
-    def _can_look(self, events: Iterator[Event]) -> bool:
+    def _look_at(self, events: Iterator[Event], then: Callable[[], bytes] | None) -> None:
+        if not self._is_readable:
+            return
         try:
             for event in events:
                 self._pass(event)
+            if then is not None:
+                then()
         except InvalidEventStreamError as error:
+            self._is_readable = False
             self._guard.violated(error.violation)
-            return False
-        return True
+        except Exception as error:  # noqa: BLE001 - the gateway's own fault, and the answer may be sound
+            self._is_readable = False
+            self._guard.failed(error)
 
     def _going(self, events: Iterator[Event], then: Callable[[], bytes]) -> Iterator[bytes]:
         going: list[bytes] = []
@@ -240,24 +280,34 @@ class _Stream:
         yield from _joined(going)
 
     def _pass(self, event: Event) -> bytes:
-        if self._checker is not None and (violation := self._checker.feed(event)) is not None:
-            self._guard.violated(violation)
-        event = self._stripped(event)
-        return event.raw if self._leaks is None else self._leaks.feed(event)
+        data = self._checked(event)
+        if data is None and self._guard.acts:
+            data = self._parsed(event)
+        if self._guard.strips:
+            data, is_changed = self._guard.stripped(data)
+            event = event.with_data(json.dumps(data)) if is_changed else event
+        return event.raw if self._leaks is None else self._leaks.feed(event, data)
 
-    def _stripped(self, event: Event) -> Event:
-        if not self._guard.strips:
-            return event
+    def _checked(self, event: Event) -> Any:
+        """Hold an event to its API; give its JSON, None where it has none or nothing is checked."""
+        checker = self._checker
+        if checker is None or not self._guard.judge(partial(checker.feed, event)):
+            return None
+        return checker.data
+
+    def _parsed(self, event: Event) -> Any:
+        """Give an event's JSON. Raises where it can't be read: a client may find in it what isn't seen here."""
+        if not (data := event.data.strip()) or data == DONE:
+            return None
         try:
-            data, is_changed = self._guard.stripped(parse_answer(event.data.encode(errors="surrogatepass")))
+            return parse_strict(event.data)
         except InvalidJsonError:
-            return event
-        return event.with_data(json.dumps(data)) if is_changed else event
+            self._guard.violated(Violation(ENCODING, "data"), is_fatal=True)
 
     def _end(self) -> bytes:
         """Look for what is missing at the end, and give what still waits; bytes of no whole event are none."""
-        if self._checker is not None and (violation := self._checker.end()) is not None:
-            self._guard.violated(violation)
+        if self._checker is not None:
+            self._guard.judge(self._checker.end)
         return b"" if self._leaks is None else self._leaks.end()
 
 
@@ -276,6 +326,15 @@ def _answer_schema(route: str) -> AnswerSchema:
 @lru_cache
 def _event_schema(route: str) -> AnswerSchema:
     return AnswerSchema.of_events(route)
+
+
+def _is_lenient_json(raw: bytes) -> bool:
+    """Say whether clients may read as JSON what isn't strict JSON: they find more in it than its letters show."""
+    try:
+        json.loads(raw)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _joined(pieces: list[bytes]) -> Iterator[bytes]:

@@ -95,9 +95,9 @@ class Passage:
         A JSON answer that the client didn't wait for is read to its end all the same: all of it was made and is
         charged for, and its usage comes last. A stream's upstream stops to write when nobody reads.
         """
-        if self._guarded is not None:
-            self._guarded.close()
         try:
+            if self._guarded is not None:
+                self._guarded.close()
             if not self._form.by_event:
                 self._look_at_rest()
         finally:

@@ -22,7 +22,7 @@ from sallyport.gateway.calls import Ask, call_for
 from sallyport.gateway.canarying import KEPT_RESPONSE, UNSUPPORTED_ON_STABLE, Canaries, CanaryPart
 from sallyport.gateway.deadline import Deadline
 from sallyport.gateway.decisions import Subject, Trail
-from sallyport.gateway.exchange import Exchange, Policy, StreamedContext
+from sallyport.gateway.exchange import REFRESH_S, Exchange, Policy, StreamedContext
 from sallyport.gateway.forwarding import Answer, Forwarding, Journey, Prepare, Sending, first_sending, prepared
 from sallyport.gateway.guard_contract import Prompt
 from sallyport.gateway.guard_hooks import Asking, GuardHooks
@@ -131,6 +131,12 @@ class _Exchange(Exchange):
         super().__init__(operation.name, operation.shape, rooms, event, context)
         self._operation = operation
         self._rooms = rooms
+        self._answer_guard: AnswerGuard | None = None
+
+    def _finish(self) -> None:
+        if self._answer_guard is not None:
+            self._answer_guard.finish(in_time=self._whole_s() > REFRESH_S)
+        super()._finish()
 
     def _serve(self, event: Mapping[str, Any]) -> StreamedResponse:
         checked = self._check(read_request(event))
@@ -330,6 +336,7 @@ class _Exchange(Exchange):
         guard = AnswerGuard(self._operation.name, checks.answers, self._record, self._rooms.logger)
         if guard.is_idle or (not answer.is_success and checks.answers.leaks is None):
             return
+        self._answer_guard = guard
         look = guard.stream if is_streamed else guard.whole if answer.is_success else guard.refusal
         try:
             answer.passage.guard(look, wait=guard.acts)

@@ -55,10 +55,13 @@ class LeakStream:
         )
         return tuple(Finding(*place, times) for place, times in (counts | self._repeated).items())
 
-    def feed(self, event: Event) -> bytes:
-        """Give what may go on; `b""` never leaves an event out. Raises `ResponseBlockedError`."""
+    def feed(self, event: Event, data: Any = None) -> bytes:
+        """Give what may go on; `b""` never leaves an event out. Raises `ResponseBlockedError`.
+
+        `data`: the event's, where it is known already; it is changed.
+        """
         try:
-            data = parse_strict(event.data) if event.data.strip() != _DONE else None
+            data = data or (parse_strict(event.data) if event.data.strip() != _DONE else None)
         except InvalidJsonError:
             data = event.data
         if not isinstance(data, dict):
