@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from sallyport.errors import SallyportError
 
 TOO_LARGE: Final = "the body is too large for a copy, so it passes without a look at it"
+FAULT: Final = "the look at it fails by a fault of the gateway's own, so it passes"
 
 
 class Refusal(NamedTuple):

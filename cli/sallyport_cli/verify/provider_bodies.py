@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from sallyport.errors import InvalidJsonError, RequestError, SallyportError
+from sallyport.errors import InvalidJsonError, RequestError, SallyportError, UpstreamInvalidResponseError
 from sallyport.gateway.answer_guard import AnswerGuard
 from sallyport.gateway.record import RequestRecord
 from sallyport.gateway.request import Request, check_json_body
@@ -16,8 +16,11 @@ from sallyport.policy.limit_rules import RouterRules
 from sallyport.providers.http_answers import EVENT_STREAM, JSON, check_answer, check_first_bytes
 from sallyport.verification.schema import RequestSchema
 from sallyport.verification.strict_json import check_names, parse_strict
-from sallyport_cli.verify.outcome import TOO_LARGE, Outcome, Refusal
+from sallyport.verification.violations import SIZE
+from sallyport_cli.verify.outcome import FAULT, TOO_LARGE, Outcome, Refusal
 
+NO_JSON: Final = "an answer is a 2xx of application/json, and begins with {; of a stream say --stream"
+NO_STREAM: Final = "with --stream an answer is a 2xx of text/event-stream, and begins with a field such as data:"
 _FIRST_REFUSAL: Final = 400
 
 
@@ -68,14 +71,17 @@ def try_answer(checks: Checks, answer: GivenAnswer, *, stream: bool) -> Outcome:
     guard = AnswerGuard(checks.route, checks.answers, record, silent())
     passed: list[bytes] = []
     refusal = None
+    is_of_form = False
     try:
         media_type = EVENT_STREAM if stream else JSON
         check_answer(answer, media_type)
         check_first_bytes(answer.body.lstrip(), answer, media_type)
+        is_of_form = True
         for chunk in _guarded(guard, answer, stream=stream):
             passed.append(chunk)  # noqa: PERF402 - what went before an error is told too
     except SallyportError as error:
         refusal = Refusal.of(error, is_midway=bool(passed))
+    guard.finish(in_time=True)
     return Outcome(
         answer.body,
         refusal,
@@ -83,8 +89,14 @@ def try_answer(checks: Checks, answer: GivenAnswer, *, stream: bool) -> Outcome:
         checks.answers.mode,
         noted(record, "response_findings"),
         noted(record, "response_violations"),
-        unchecked(record),
+        unchecked(record) if is_of_form else _form(refusal, stream=stream),
     )
+
+
+def _form(refusal: Refusal | None, *, stream: bool) -> tuple[str, ...]:
+    """Give a note of what an answer must be, where it is none of this API's at all."""
+    is_none = refusal is not None and refusal.code == UpstreamInvalidResponseError.code
+    return ((NO_STREAM if stream else NO_JSON),) if is_none else ()
 
 
 def _guarded(guard: AnswerGuard, answer: GivenAnswer, *, stream: bool) -> Iterator[bytes]:
@@ -104,7 +116,8 @@ def noted(record: RequestRecord, name: str) -> tuple[str, ...]:
 
 def unchecked(record: RequestRecord) -> tuple[str, ...]:
     """Give a note where an answer would pass without a look at it."""
-    return (TOO_LARGE,) if "response_unchecked" in record.fields else ()
+    why = record.fields.get("response_unchecked")
+    return () if why is None else (TOO_LARGE if why == SIZE else FAULT,)
 
 
 def _request(raw: bytes, content_type: str) -> Request:

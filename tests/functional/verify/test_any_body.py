@@ -8,12 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sallyport.gateway.record import RequestRecord
 from sallyport.gateway.verifying import Checks
 from sallyport.verification.answers import ROUTES, STREAMED_ROUTES
 from sallyport_cli.verify.in_force import rules_of
-from sallyport_cli.verify.outcome import TOO_LARGE, Outcome
+from sallyport_cli.verify.outcome import FAULT, TOO_LARGE, Outcome
 from sallyport_cli.verify.output import as_json, in_words
-from sallyport_cli.verify.provider_bodies import GivenAnswer, checks_of, try_answer, try_request
+from sallyport_cli.verify.provider_bodies import (
+    GivenAnswer,
+    checks_of,
+    silent,
+    try_answer,
+    try_request,
+    unchecked,
+)
 
 TEXTS = st.text(max_size=20) | st.sampled_from(["user", "text", "AKIAIOSFODNN7EXAMPLE", "ann@example.com", "echo"])
 NAMES = TEXTS | st.sampled_from(["model", "messages", "input", "max_tokens", "role", "content", "choices", "delta"])
@@ -73,3 +81,10 @@ def test_answer_that_is_too_large_for_a_copy_is_told_of() -> None:
     assert outcome.passed == raw
     refused = try_answer(checks("chat_completions"), GivenAnswer(200, "application/json", raw), stream=False)
     assert refused.passed is None
+
+
+def test_look_that_failed_is_not_told_as_a_matter_of_size() -> None:
+    record = RequestRecord(silent(), "", "chat_completions")
+    assert unchecked(record) == ()
+    record.note(response_unchecked="fault")
+    assert unchecked(record) == (FAULT,)

@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 
 from sallyport_cli.echo.app import create_app
 from sallyport_cli.echo.faults import Faults
+from sallyport_cli.verify.provider_bodies import NO_JSON, NO_STREAM
 from tests.functional.verify.conftest import Verify
 
 CHAT = ("--route", "chat_completions")
@@ -64,6 +65,28 @@ def test_enforce_breaks_a_stream_off_after_what_was_sound(verify: Verify, echo: 
     assert stream.startswith(passed)
     assert passed.startswith(b"event: message_start")
     assert b"message_stop" not in passed
+
+
+@pytest.mark.parametrize(
+    ("raw", "options", "note"),
+    [
+        ("data: {}\n\n", (), NO_JSON),
+        ("", (), NO_JSON),
+        ("{}", ("--content-type", "text/html"), NO_JSON),
+        ("{}", ("--stream",), NO_STREAM),
+    ],
+)
+def test_answer_of_another_form_is_told_what_it_should_be(
+    verify: Verify, raw: str, options: tuple[str, ...], note: str
+) -> None:
+    told = json.loads(verify("response", raw, *CHAT, *options, "--json", policy=False).stdout)
+    assert (told["refusal"]["code"], told["notes"]) == ("upstream_invalid_response", [note])
+
+
+@pytest.mark.parametrize("status", ["401", "500"])
+def test_failure_of_the_upstreams_is_told_nothing_of_its_form(verify: Verify, status: str) -> None:
+    told = json.loads(verify("response", "{}", *CHAT, "--status", status, "--json", policy=False).stdout)
+    assert (told["passes"], told["notes"]) == (False, [])
 
 
 def test_off_looks_at_nothing(verify: Verify) -> None:
