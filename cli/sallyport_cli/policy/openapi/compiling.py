@@ -15,11 +15,11 @@ from typing import Any, Final
 from sallyport.gateway.app_requests import METHODS
 from sallyport.verification.openapi.checks import FORMAT, OpenApiChecks
 from sallyport.verification.openapi.media_types import FORM, JSON_ONLY, TEXT, is_json
-from sallyport.verification.openapi.schema_check import make_validator
+from sallyport.verification.openapi.schema_check import make_validator, reachable
 from sallyport_cli.policy.openapi.document import Document, read_document
 from sallyport_cli.policy.openapi.parameters import Parameters
 from sallyport_cli.policy.openapi.paths import parameter_names, same_place, segments
-from sallyport_cli.policy.openapi.schema_costs import MAX_LOOKS, SchemaCosts, TooManyError, references
+from sallyport_cli.policy.openapi.schema_costs import MAX_LOOKS, SchemaCosts, TooManyError, looks, references, weights
 from sallyport_cli.policy.openapi.schemas import ANSWER, REQUEST, Schemas
 from sallyport_cli.policy.yaml_reading import Path
 
@@ -52,7 +52,7 @@ class _Compiler:
         self._document = document
         self._schemas = Schemas(document)
         self._parameters = Parameters(document, self._schemas)
-        self._top: list[tuple[Path, Any]] = []
+        self._media_types: list[tuple[Path, dict[str, Any]]] = []
         self._operations = 0
 
     def compile(self) -> dict[str, Any]:
@@ -60,7 +60,7 @@ class _Compiler:
         self._check_costs()
         self._check_compilable()
         compiled = {"format": FORMAT, "paths": paths, "defs": self._schemas.defs}
-        if len(json.dumps(compiled)) > MAX_COMPILED_CHARS:
+        if len(json.dumps(compiled, allow_nan=False)) > MAX_COMPILED_CHARS:
             raise ValueError(f"compiled the document has more than {MAX_COMPILED_CHARS:,} characters")
         OpenApiChecks(compiled)
         return compiled
@@ -150,7 +150,7 @@ class _Compiler:
             return media_type, {"schema": True}
         path = (*path, "schema")
         compiled = {"schema": self._schemas.compile(media["schema"], path, direction)}
-        self._top.append((path, compiled["schema"]))
+        self._media_types.append((path, compiled))
         if is_form:
             compiled["form"] = self._parameters.form(media, path)
         elif is_range and self._parameters.is_structured(media["schema"], path):
@@ -161,21 +161,30 @@ class _Compiler:
         defs, places = self._schemas.defs, self._schemas.places
         if len(defs) > MAX_DEFINITIONS:
             raise ValueError(f"the document has more than {MAX_DEFINITIONS:,} schemas that are referred to")
-        costs = SchemaCosts(defs)
+        costs, weight = SchemaCosts(defs, looks), SchemaCosts(defs, weights)
         reason = f"could take very long: one value may have to be looked at more than {MAX_LOOKS:,} times"
+        slow = "could take very long: its patterns take more than 1,000 KiB for one place of a value"
         try:
             for name in reversed(defs):
                 if costs.definition(name) > MAX_LOOKS:
                     self._document.fail(places[name], reason)
+                weight.definition(name)
             for path, schema in self._unnamed():
                 if costs.of(schema) > MAX_LOOKS:
                     self._document.fail(path, reason)
+                if weight.of(schema) > MAX_LOOKS:
+                    self._document.fail(path, slow)
+            for _, media in self._media_types:
+                found = reachable(media["schema"], defs)
+                is_unique = "uniqueItems" in json.dumps([media["schema"], found])
+                most = (one.most(media["schema"], found) for one in (costs, weight))
+                media["cost"] = [*most, int(is_unique)]
         except TooManyError:
             raise ValueError("references between schemas are nested too deeply") from None
 
     def _unnamed(self) -> list[tuple[Path, Any]]:
         """Give the schemas that aren't definitions, with the place of each."""
-        return [*self._top, *self._parameters.top]
+        return [*((path, media["schema"]) for path, media in self._media_types), *self._parameters.top]
 
     def _check_compilable(self) -> None:
         """Have every schema compiled as the functions will."""

@@ -1,4 +1,4 @@
-"""How often one place of a value may be looked at under a schema, so that none is taken that doubles and doubles again.
+"""How much one place of a value may be looked at under a schema, so that none is taken that doubles and doubles again.
 
 Parts that speak of the same value add up; of fields beside one another the worst counts. The engine takes every way to
 a place anew, and remembers its findings only where a recursive reference comes round to where it began: so each
@@ -7,8 +7,10 @@ definition is followed until it comes round. (Ten that refer twice to the next: 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
+
+from sallyport_cli.policy.openapi.patterns import pattern_weight
 
 MAX_LOOKS: Final = 1000
 _MOST: Final = 1_000_000
@@ -34,14 +36,12 @@ class Looks(NamedTuple):
         return max(self)
 
 
-_ONE_LOOK: Final = Looks(1, 0)
-
-
 class SchemaCosts:
-    """The costs of definitions, each reckoned once."""
+    """The costs of definitions, each reckoned once. `own` gives what a schema's own keywords cost."""
 
-    def __init__(self, defs: Mapping[str, Any]) -> None:
+    def __init__(self, defs: Mapping[str, Any], own: Callable[[Mapping[str, Any]], Looks]) -> None:
         self._defs = defs
+        self._own = own
         self._known: dict[str, Looks] = {}
 
     def definition(self, name: str) -> int:
@@ -58,21 +58,25 @@ class SchemaCosts:
         except RecursionError:
             raise TooManyError from None
 
+    def most(self, schema: Any, names: Iterable[str]) -> int:
+        """Give the worst of a schema and the definitions that it leads to, which may come round to dearer ones."""
+        return max([self.of(schema), *map(self.definition, names)])
+
     def _definition(self, name: str) -> Looks:
         if name not in self._known:
-            self._known[name] = _ONE_LOOK  # for who comes round to it
+            self._known[name] = self._own({})  # for who comes round to it
             looks = self._of(self._defs[name])
             self._known[name] = Looks(min(looks.itself, _MOST), min(looks.below, _MOST))
         return self._known[name]
 
     def _of(self, schema: Any) -> Looks:
         if not isinstance(schema, dict):
-            return _ONE_LOOK
+            return self._own({})
         same = [self._of(part) for part in _same(schema)]
         if "$ref" in schema:
             same.append(self._definition(schema["$ref"].removeprefix(_DEFS)))
-        itself = 1 + sum(one.itself for one in same) + _enum_looks(schema.get("enum", ()))
-        return Looks(itself, self._below(schema) + sum(one.below for one in same))
+        same.append(self._own(schema))
+        return Looks(sum(one.itself for one in same), self._below(schema) + sum(one.below for one in same))
 
     def _below(self, schema: Mapping[str, Any]) -> int:
         fields = self._worst(schema.get("properties", {}).values())
@@ -87,9 +91,24 @@ class SchemaCosts:
         return sum(self._of(part).most for part in parts)
 
 
-def _enum_looks(values: Sequence[Any]) -> int:
-    """The engine finds a text among texts at once; else it compares one by one, some thirty in the time of a look."""
-    return 0 if all(isinstance(value, str) for value in values) else len(values) // 32
+def looks(schema: Mapping[str, Any]) -> Looks:
+    """Give how often a schema's own keywords look at a value.
+
+    The engine compares some thirty values, or looks for as many names, in the time of a look; a list or an object of
+    an `enum` is gone through place by place, as far as the value is alike.
+    """
+    values = [*schema.get("enum", ()), *([schema["const"]] if "const" in schema else ())]
+    nested = sum(isinstance(value, dict | list) for value in values)
+    named = [schema.get(keyword) for keyword in ("required", "dependentRequired")]
+    names = sum(len(one) for one in named if isinstance(one, list | dict))
+    texts = all(isinstance(value, str) for value in values)
+    return Looks(1 + nested + (names + (0 if texts else len(values))) // 32, nested)
+
+
+def weights(schema: Mapping[str, Any]) -> Looks:
+    """Give what a schema's own patterns cost for one character of a value, or of its fields' names."""
+    patterns = [*schema.get("patternProperties", ()), *([schema["pattern"]] if "pattern" in schema else ())]
+    return Looks(sum(map(pattern_weight, patterns)), 0)
 
 
 def _same(schema: Mapping[str, Any]) -> Iterator[Any]:

@@ -12,6 +12,7 @@ from sallyport.errors import (
     InvalidJsonError,
     MethodNotAllowedError,
     OperationNotFoundError,
+    RequestTooLargeError,
     SchemaViolationError,
     UnsupportedMediaTypeError,
 )
@@ -21,13 +22,15 @@ from sallyport.verification.openapi.forms import read_form
 from sallyport.verification.openapi.media_types import essence
 from sallyport.verification.openapi.parameters import ParameterFault, Sent, read_cookies, read_parameter
 from sallyport.verification.openapi.path_index import PathIndex
-from sallyport.verification.openapi.schema_check import SchemaCheck
+from sallyport.verification.openapi.schema_check import MAX_EFFORT, Cost, SchemaCheck
 from sallyport.verification.strict_json import parse_strict
-from sallyport.verification.violations import ENCODING, MEDIA_TYPE, SCHEMA, STATUS, Violation
+from sallyport.verification.violations import ENCODING, MEDIA_TYPE, SCHEMA, SIZE, STATUS, Violation
 
 FORMAT = 1
 """Of a compiled document."""
 
+_PARAMETER_EFFORT = MAX_EFFORT // 32
+"""What no parameter takes more than, for its size."""
 _NOT_MODIFIED = 304
 _WITHOUT_BODY = frozenset({204, 205, 304})
 
@@ -128,7 +131,11 @@ class OpenApiChecks:
             value = parse_strict(text) if media_types.is_json(media_type) else text
         except (UnicodeDecodeError, InvalidJsonError):
             return Violation(ENCODING, "")
-        fault = self._check((operation.place, "answer", *place), _content(operation, place)["schema"]).fault(value)
+        content = _content(operation, place)
+        effort = _cost(content).effort(value, len(text))
+        if effort > MAX_EFFORT:
+            return Violation(SIZE, "")
+        fault = self._check((operation.place, "answer", *place), content["schema"]).fault(value, effort)
         return None if fault is None else Violation(SCHEMA, logged_field(fault.path))
 
     def _check_parameter(self, operation: Operation, index: int, parameter: Mapping[str, Any], sent: Sent) -> None:
@@ -142,7 +149,7 @@ class OpenApiChecks:
             return
         check = self._check((operation.place, "parameter", str(index)), parameter["schema"])
         try:
-            faults = [check.fault(value) for value in values]
+            faults = [check.fault(value, _PARAMETER_EFFORT) for value in values]
         except UnicodeEncodeError:  # half a surrogate pair, which an event's JSON can hold
             raise _refusal((place, name), "isn't UTF-8") from None
         if faults[0] is not None and None not in faults:
@@ -165,7 +172,11 @@ class OpenApiChecks:
             return
         if not media_types.is_utf_8(media_type):
             raise UnsupportedMediaTypeError("The request's charset must be UTF-8.")
-        fault = self._check((operation.place, "body", chosen), content["schema"]).fault(_body(kind, content, text))
+        value = _body(kind, content, text)
+        effort = _cost(content).effort(value, len(text))
+        if effort > MAX_EFFORT:
+            raise RequestTooLargeError("The request's body is too large to be checked by this operation's schema.")
+        fault = self._check((operation.place, "body", chosen), content["schema"]).fault(value, effort)
         if fault is not None:
             raise _refusal(("body", *fault.path), reason(fault))
 
@@ -186,6 +197,10 @@ def _is_looked_into(media_type: str, content: Mapping[str, Any]) -> bool:
 def _content(operation: Operation, place: tuple[str, str]) -> Mapping[str, Any]:
     content: Mapping[str, Any] = operation.described["responses"][place[0]]["content"][place[1]]
     return content
+
+
+def _cost(content: Mapping[str, Any]) -> Cost:
+    return Cost(*content.get("cost", ()))
 
 
 def _body(media_type: str, content: Mapping[str, Any], text: str) -> Any:

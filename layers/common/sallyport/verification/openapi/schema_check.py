@@ -13,11 +13,18 @@ import jsonschema_rs
 
 type Schema = Mapping[str, Any] | bool
 
-PATTERN_OPTIONS = jsonschema_rs.RegexOptions(size_limit=1 << 17, dfa_size_limit=1 << 20)
+PATTERN_BYTES = 1 << 17
+PATTERN_OPTIONS = jsonschema_rs.RegexOptions(size_limit=PATTERN_BYTES, dfa_size_limit=1 << 20)
 """The engine that takes linear time; both limits are in bytes, of one pattern."""
 
 MAX_STEPS = 512
 """On the way down to a fault."""
+
+MAX_EFFORT = 20_000_000
+"""Looks at places of one value, which take 0.2 to 0.4 microseconds each."""
+
+_OF_EQUALS = 4
+_LONG = 1 << 63
 
 _MAX_PARTS = 1024
 _DEFS = "#/$defs/"
@@ -45,6 +52,22 @@ class Fault(NamedTuple):
     wanted: Any
 
 
+class Cost(NamedTuple):
+    """What a schema may cost: looks at one value, looks' worth of patterns for one character, and `uniqueItems`."""
+
+    looks: int = 1
+    weight: int = 0
+    is_unique: int = 0
+
+    def effort(self, value: Any, chars: int) -> int:
+        """Give at most how many looks a value may take that was read from so many characters.
+
+        Integers beyond 64 bits all have one hash to the engine, so `uniqueItems` compares each to each.
+        """
+        values, long = _counted(value)
+        return self.looks * values + self.weight * chars + self.is_unique * _OF_EQUALS * long * long
+
+
 class SchemaCheck:
     """One schema of a document; `defs` are what its references name. Validators are made when they are first asked."""
 
@@ -54,17 +77,17 @@ class SchemaCheck:
         self._validator: Any = None
         self._parts: dict[tuple[int, str], tuple[Schema, Any]] = {}
 
-    def fault(self, value: Any) -> Fault | None:
-        """Give the first fault of a value, None if it has none."""
+    def fault(self, value: Any, effort: int = 1) -> Fault | None:
+        """Give the first fault of a value, None if it has none. The greater the `effort`, the less it is looked for."""
         if self._validator is None:
             self._validator = self._make(self._schema)
-        return None if self._validator.is_valid(value) else self._locate(value)
+        return None if self._validator.is_valid(value) else self._locate(value, min(MAX_STEPS, MAX_EFFORT // effort))
 
-    def _locate(self, value: Any) -> Fault:
+    def _locate(self, value: Any, steps: int) -> Fault:
         """Go down from part to part, each of them at fault, as far as they go."""
         path: tuple[str | int, ...] = ()
         schema = self._schema
-        for _ in range(MAX_STEPS):
+        for _ in range(steps):
             fault = self._own_fault(schema, value)
             if fault is not None:
                 return fault._replace(path=(*path, *fault.path))
@@ -115,6 +138,22 @@ class SchemaCheck:
         return make_validator(
             schema if isinstance(schema, bool) else {**schema, "$defs": reachable(schema, self._defs)}
         )
+
+
+def _counted(value: Any) -> tuple[int, int]:
+    """Give how many values and names there are, and how many of them are integers beyond 64 bits."""
+    count, long, waiting = 1, 0, [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            count += 2 * len(one)
+            waiting.extend(one.values())
+        elif isinstance(one, list):
+            count += len(one)
+            waiting.extend(one)
+        elif isinstance(one, int):
+            long += not -_LONG < one < _LONG
+    return count, long
 
 
 def make_validator(schema: Schema) -> Any:

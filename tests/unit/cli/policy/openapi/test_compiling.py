@@ -307,3 +307,7 @@ def test_any_document_is_compiled_or_refused_in_words(operation: Any, schema: An
             compile_openapi(text)
         except ValueError as error:
             assert str(error)  # noqa: PT017 - most are refused, by whatever is broken first
+
+
+def test_number_that_json_cannot_say_is_refused() -> None:
+    assert "JSON" in problem(SOUND.replace("{type: object}", "{enum: [1e400]}"))
