@@ -116,6 +116,8 @@ class Schemas:
 
     def _reference(self, reference: Any, path: Path, direction: str) -> str:
         target_path, target = self._document.resolve(reference, path)
+        if _is_other(target_path):
+            self._document.fail(path, "$ref names what isn't a schema")
         key = (target_path, direction)
         if key not in self._names:
             name = self._names[key] = f"{direction[0]}{len(self._names)}"
@@ -141,6 +143,12 @@ class Schemas:
             return True
         target = self._document.follow(schema, path)[1] if "$ref" in schema else schema
         return isinstance(target, dict) and target.get(word) is True
+
+
+def _is_other(path: Path) -> bool:
+    """Say whether what stands at a path is certainly no schema: taken for one, it would let every value pass."""
+    is_component = path[:1] == ("components",) and path[1:2] != ("schemas",)
+    return not path or (len(path) <= 3 and (path[0] == "paths" or is_component))  # noqa: PLR2004
 
 
 def _are_names(value: Any) -> TypeGuard[list[str]]:

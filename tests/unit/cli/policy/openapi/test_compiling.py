@@ -311,3 +311,10 @@ def test_any_document_is_compiled_or_refused_in_words(operation: Any, schema: An
 
 def test_number_that_json_cannot_say_is_refused() -> None:
     assert "JSON" in problem(SOUND.replace("{type: object}", "{enum: [1e400]}"))
+
+
+@pytest.mark.parametrize("reference", ["#", "#/paths/~1", "#/paths/~1/post", "#/components", "#/components/headers/A"])
+def test_reference_of_a_schema_to_something_else_is_refused(reference: str) -> None:
+    text = json.loads(document({"/": {"post": takes({"$ref": reference})}}))
+    text["components"]["headers"] = {"A": {"schema": {"type": "string"}}}
+    assert "isn't a schema" in problem(json.dumps(text))
