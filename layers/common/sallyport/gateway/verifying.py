@@ -112,7 +112,7 @@ class CurrentChecks:
     def _compiled(self, tenant: str) -> Checks:
         try:
             return self._compiling.checks(tenant)
-        except ValueError:
+        except (KeyError, TypeError, ValueError):  # a detector, say, that only a newer version has
             raise ServiceUnavailableError("The gateway's rules for requests can't be used at the moment.") from None
 
 
