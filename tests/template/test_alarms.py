@@ -27,7 +27,7 @@ def test_every_alarm_is_of_the_stack_and_goes_to_its_topic() -> None:
     "metric",
     [
         *("AuthorizerFailure", "PolicyRefreshFailure", "LimitStoreFailure", "SettlementFailure", "AuditAnchorFailure"),
-        *("CanaryRolledBack", "CanaryGuardFailure"),
+        *("CanaryRolledBack", "CanaryGuardFailure", "ExternalGuardFailure"),
     ],
 )
 def test_what_callers_cannot_tell_raises_an_alarm(metric: str) -> None:

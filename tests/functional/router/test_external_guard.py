@@ -102,13 +102,21 @@ def test_what_a_limit_refuses_is_not_shown_to_the_guard(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(("on_failure", "status", "reached"), [("closed", 503, (1, 0)), ("open", 200, (1, 1))])
-def test_a_guard_that_fails_closes_or_opens_the_way(
-    stage: Stage, store: Emulator, on_failure: str, status: int, reached: tuple[int, int]
+def test_a_guard_that_fails_closes_or_opens_the_way_and_is_told_of(
+    stage: Stage,
+    store: Emulator,
+    capsys: pytest.CaptureFixture[str],
+    on_failure: str,
+    status: int,
+    reached: tuple[int, int],
 ) -> None:
     stage.guard.status, stage.guard.body = 500, b"{}"
     answered = stage.gateway(on_failure).post(CHAT)
     assert (answered.status, stage.reached) == (status, reached)
     assert counters(store, KEY).get(REQUESTS, 0) == (1 if status == 200 else 0)
+    told = lines(capsys)
+    assert [line["ExternalGuardFailure"] for line in told if "ExternalGuardFailure" in line] == [1]
+    assert [line["RequestFinding"] for line in told if "RequestFinding" in line] == [1]
 
 
 def test_a_guard_outside_of_the_callers_residency_never_sees_the_prompt(stage: Stage) -> None:

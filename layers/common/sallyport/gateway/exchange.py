@@ -165,7 +165,10 @@ class Exchange:
 
     def _note_findings(self, findings: Iterable[object]) -> None:
         """Tell the log of what rules found in the request, each as its rule, its kind and how often."""
-        self._findings += map(str, findings)
+        found = list(map(str, findings))
+        if found and not self._findings:
+            self._life.logger.metric("RequestFinding", 1)
+        self._findings += found
         if self._findings:
             self._record.note(request_findings=list(self._findings))
 

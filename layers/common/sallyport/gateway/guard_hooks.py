@@ -48,10 +48,16 @@ class Asking(NamedTuple):
 
 
 class GuardHooks:
-    """Asks guards; make it once per process."""
+    """Asks guards; make it once per process. `tell_failure` is called for each that gives no verdict."""
 
-    def __init__(self, upstreams: Upstreams, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        upstreams: Upstreams,
+        tell_failure: Callable[[], None] = lambda: None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._upstreams = upstreams
+        self._tell_failure = tell_failure
         self._monotonic = monotonic
 
     def check(self, guards: Sequence[GuardHookRules], prompt: Prompt, asking: Asking) -> list[Finding]:
@@ -96,6 +102,7 @@ class GuardHooks:
         try:
             verdict = self._verdict(guard, body, asking)
         except GuardFailedError as failure:
+            self._tell_failure()
             findings += [_finding(guard, UNAVAILABLE), _finding(guard, failure.kind)]
             if guard.on_failure == CLOSED:
                 raise GuardUnavailableError("A guard that must be asked about this prompt doesn't answer.") from None

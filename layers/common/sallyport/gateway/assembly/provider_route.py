@@ -84,7 +84,7 @@ def _rooms(operation: Operation, environ: Environ, settings: RouterSettings, clo
         metering=make_metering(settings.limits, settings.counters_table, dynamodb, logger, clocks.now_s),
         canaries=make_canaries(settings, dynamodb, logger, clocks.now_s),
         upstreams=upstreams,
-        guards=GuardHooks(upstreams),
+        guards=GuardHooks(upstreams, lambda: logger.metric("ExternalGuardFailure", 1)),
         breakers=Breakers(time.monotonic),
         trail=make_trail(environ, dynamodb, settings.anchors_table, settings.anchor_retention_days, logger),
         stored=_stored_responses(operation, dynamodb, settings.counters_table),
