@@ -17,12 +17,13 @@ from sallyport.errors import (
     UpstreamInvalidResponseError,
 )
 from sallyport.gateway.event_stream import whole_events
+from sallyport.observability.log import Failure
 from sallyport.policy.verification_rules import ENFORCE, OFF
 from sallyport.verification.event_stream import EventReader, InvalidEventStreamError
 from sallyport.verification.findings import Finding, added_up
 from sallyport.verification.openapi.media_types import essence, is_json
 from sallyport.verification.strict_json import parse_strict
-from sallyport.verification.violations import MEDIA_TYPE, SIZE, Violation
+from sallyport.verification.violations import ENCODING, MEDIA_TYPE, SIZE, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -90,6 +91,7 @@ class AppAnswerGuard:
         self._held: bytes | None = None
         self._copy: bytearray | None = None
         self._is_unchecked = self._is_whole = False
+        self._fault: Exception | None = None
 
     def begin(self) -> None:
         """Look at status and content type, and at a body that has to be held.
@@ -130,8 +132,12 @@ class AppAnswerGuard:
         self._copy = None
         if self._is_unchecked:
             record.note(response_unchecked=SIZE)
+        if self._fault is not None:
+            failure = Failure.of(self._fault)
+            record.note(response_unchecked="fault")
+            logger.error("an answer could not be looked at", failure=failure.type, failure_at=failure.location)
         if self._violations:
-            record.note(response_violations=[f"{kind} {path} 1" for kind, path in self._violations])
+            record.note(response_violations=[" ".join(filter(None, (*one, "1"))) for one in self._violations])
             logger.metric("ResponseViolation", 1)
         streamed = () if self._stream is None else self._stream.findings
         if findings := added_up([*self._findings, *streamed]):
@@ -180,7 +186,10 @@ class AppAnswerGuard:
         return body if self._checks.leaks is None or not self._is_searched else self._searched(body, self._checks.leaks)
 
     def _searched(self, body: bytes, scanner: Scanner) -> bytes:
-        scanned, findings, is_blocked = search(scanner, self._media_type, body.decode(errors="surrogateescape"))
+        text = body.decode(errors="surrogateescape")
+        if self._acts_on_leaks and is_json(self._media_type) and is_ambiguous(text):
+            self._violated(Violation(ENCODING, ""), is_fatal=True)
+        scanned, findings, is_blocked = search(scanner, self._media_type, text)
         self._findings += findings
         if is_blocked and self._copy is None:
             raise ResponseBlockedError("The answer holds what may not go out.")
@@ -219,19 +228,43 @@ class AppAnswerGuard:
             yield rest
 
     def _observed_events(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """Pass whole events as they are, and look at each once it has gone, as long as they can be read."""
         reader: EventReader | None = EventReader()
         for chunk in chunks:
-            try:
-                for event in reader.feed(chunk) if reader is not None else ():
-                    self._passed(event)
-            except InvalidEventStreamError as error:
-                reader = None
-                if self._is_judged:
-                    self._violated(error.violation)
             yield chunk
+            if reader is not None and not self._can_look(reader, chunk):
+                reader = None
+
+    def _can_look(self, reader: EventReader, chunk: bytes) -> bool:
+        try:
+            for event in reader.feed(chunk):
+                self._passed(event)
+        except InvalidEventStreamError as error:
+            if self._is_judged:
+                self._violations.append(error.violation)
+            return False
+        except Exception as error:  # noqa: BLE001 - a fault of the look costs no answer that is only reported
+            self._fault = error
+            return False
+        return True
 
     def _passed(self, event: Event) -> bytes:
-        return event.raw if self._stream is None else self._stream.feed(event)
+        if self._stream is None:
+            return event.raw
+        if self._acts_on_leaks and is_ambiguous(event.data):
+            self._violated(Violation(ENCODING, "data"), is_fatal=True)
+        return self._stream.feed(event)
+
+
+def is_ambiguous(text: str) -> bool:
+    """Say whether a text is JSON that isn't strict: of a name that stands twice clients read the one or the other."""
+    if not text.lstrip().startswith(("{", "[", '"')) or _json(text) is not None:
+        return False
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def search(scanner: Scanner, media_type: str, text: str) -> tuple[str | None, tuple[Finding, ...], bool]:

@@ -88,6 +88,9 @@ class Passage:
         except SallyportError as error:
             self._record.note(code=error.code)
             raise
+        except Exception as error:
+            self._record.note_failure(error)
+            raise
 
     def close(self) -> None:
         """Let go of the upstream's answer.

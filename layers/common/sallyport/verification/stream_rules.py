@@ -17,6 +17,9 @@ from sallyport.verification.violations import ENCODING, ORDER, TERMINATION, Viol
 
 DONE = "[DONE]"
 
+MAX_PARTS = 4096
+"""Choices of a chat, and blocks of a message that are open at once: no API has as many, and each takes memory."""
+
 _UNNAMED = "message"
 
 
@@ -94,6 +97,8 @@ class _ChatRules:
             return None
         for choice in data["choices"] or ():
             index = choice["index"]
+            if index not in self._choices and len(self._choices) >= MAX_PARTS:
+                return Violation(ORDER, "choices")
             self._choices[index] = self._choices.get(index, False) or bool(choice.get("finish_reason"))
         return None
 
@@ -227,6 +232,8 @@ class _MessageRules:
     def _take_block(self, kind: str, index: int) -> Violation | None:
         if kind == "content_block_start":
             is_next = index == self._blocks
+            if len(self._open) >= MAX_PARTS:
+                return Violation(ORDER, kind)
             self._blocks = max(self._blocks, index + 1)
             self._open.add(index)
             return None if is_next else Violation(ORDER, kind)

@@ -10,9 +10,11 @@ of. Comments, names and ids of events aren't looked at. A client that sends reda
 refused there: its signature is of the text as it was.
 """
 
+from __future__ import annotations
+
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sallyport.errors import InvalidJsonError, ResponseBlockedError
@@ -20,13 +22,14 @@ from sallyport.verification.event_stream import Event
 from sallyport.verification.findings import Finding
 from sallyport.verification.leaks.channels import Channel, Path, Piece, shape_of
 from sallyport.verification.leaks.held_text import HeldText
+from sallyport.verification.leaks.looking import Lookers
 from sallyport.verification.leaks.scanner import Found, Scanner
 from sallyport.verification.leaks.walk import scan_json, without_tokens
 from sallyport.verification.strict_json import parse_strict
 
 _DONE = "[DONE]"
-_MAX_WAITING = 256
-"""Channels; an answer has at most 128 choices."""
+_MAX_OPEN = 256
+"""Channels; an answer has at most 128 choices. The one that had nothing for longest ends where there are more."""
 _MAX_KNOWN = 64
 _MAX_KNOWN_CHARS = 128
 
@@ -37,9 +40,8 @@ class LeakStream:
     def __init__(self, route: str, scanner: Scanner) -> None:
         self._shape = shape_of(route)
         self._scanner = _Remembering(scanner)
-        self._acting, self._reporting = scanner.acting, scanner.reporting
-        self._held: dict[Channel, HeldText] = {}
-        self._watched: dict[Channel, HeldText] = {}
+        self._acting = _Texts(scanner.acting) if scanner.acting is not None else None
+        self._reporting = _Texts(scanner.reporting) if scanner.reporting is not None else None
         self._last: dict[Channel, Piece] = {}
         self._others: Counter[tuple[str, str]] = Counter()
         self._repeated: Counter[tuple[str, str]] = Counter()
@@ -48,11 +50,7 @@ class LeakStream:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What was found so far. What an event tells again counts once."""
-        texts = [*self._held.values(), *self._watched.values()]
-        counts = sum(
-            (Counter({(f"leaks/{rule}", kind): times for (rule, kind), times in text.found.items()}) for text in texts),
-            self._others,
-        )
+        counts = sum((texts.found for texts in (self._acting, self._reporting) if texts is not None), self._others)
         return tuple(Finding(*place, times) for place, times in (counts | self._repeated).items())
 
     def feed(self, event: Event, data: Any = None) -> bytes:
@@ -72,9 +70,10 @@ class LeakStream:
 
     def end(self) -> bytes:
         """Give what still waits, where the upstream didn't say that the channels are at their end."""
-        for text in self._watched.values():
-            text.flush()
-        return self._flushed([*self._held])
+        if self._reporting is not None:
+            for channel in self._reporting:
+                self._reporting.end(channel)
+        return b"" if self._acting is None else b"".join(map(self._ended, self._acting))
 
     def _feed_other(self, event: Event, data: Any) -> bytes:
         """An event that isn't an object: `[DONE]`, or something of no API of ours, looked at as it stands."""
@@ -89,10 +88,9 @@ class LeakStream:
         if self._reporting is None:
             return
         for piece in pieces:
-            self._watched.setdefault(piece.channel, HeldText(self._reporting)).feed(piece.text)
-        ended = [channel for channel in self._watched if self._shape.ends(data, channel)]
-        for channel in [*ended, *_too_many(self._watched)]:
-            self._watched[channel].flush()
+            self._reporting.feed(piece.channel, piece.text)
+        for channel in self._ending(self._reporting, data):
+            self._reporting.end(channel)
 
     def _passed(self, event: Event, data: dict[str, Any], pieces: list[Piece]) -> bytes:
         for piece in pieces:
@@ -102,10 +100,7 @@ class LeakStream:
         for piece, going in zip(pieces, self._going(data, pieces), strict=True):
             is_changed |= going != piece.text
             _put(rest, piece.path, going)
-        self._last |= {piece.channel: piece for piece in pieces}
-        self._last |= zip((piece.channel for piece in pieces), self._shape.pieces(rest), strict=False)
-        flushed = self._flushed([channel for channel in self._held if self._shape.ends(data, channel)])
-        flushed += self._flushed(_too_many(self._held))
+        flushed = self._flushed(data, rest, pieces)
         is_renumbered = self._renumber(rest)
         if is_changed:
             rest = without_tokens(rest)
@@ -128,17 +123,31 @@ class LeakStream:
             return [piece.text for piece in pieces]
         going = []
         for piece in pieces:
-            held = self._held.setdefault(piece.channel, HeldText(self._acting))
-            text = held.feed(piece.text)
-            going.append(text + held.flush() if self._shape.ends(data, piece.channel) else text)
+            text = self._acting.feed(piece.channel, piece.text)
+            going.append(text + self._acting.end(piece.channel) if self._shape.ends(data, piece.channel) else text)
         return going
 
-    def _flushed(self, channels: Iterable[Channel]) -> bytes:
-        return b"".join(self._flushed_event(channel) for channel in channels if not self._held[channel].is_empty)
+    def _flushed(self, data: dict[str, Any], rest: dict[str, Any], pieces: list[Piece]) -> bytes:
+        """Give events of their own for what waits in channels that end with this event, or have to."""
+        if self._acting is None:
+            return b""
+        latest = {piece.channel: piece for piece in pieces}
+        latest |= zip(latest, self._shape.pieces(rest), strict=False)
+        self._last |= {channel: piece for channel, piece in latest.items() if channel in self._acting}
+        return b"".join(map(self._ended, self._ending(self._acting, data)))
 
-    def _flushed_event(self, channel: Channel) -> bytes:
-        """Give an event of its own for what waits in a channel."""
-        text, last = self._held[channel].flush(), self._last[channel]
+    def _ending(self, texts: _Texts, data: dict[str, Any]) -> list[Channel]:
+        ended = [channel for channel in texts if self._shape.ends(data, channel)]
+        left = [channel for channel in texts if channel not in ended] if len(texts) > _MAX_OPEN else []
+        return ended + left[: max(0, len(left) - _MAX_OPEN)]
+
+    def _ended(self, channel: Channel) -> bytes:
+        """Give an event of its own for what waits in a channel, which ends."""
+        assert self._acting is not None  # nothing waits else
+        text, last = self._acting.end(channel), self._last.pop(channel)
+        return self._inserted_event(text, last) if text else b""
+
+    def _inserted_event(self, text: str, last: Piece) -> bytes:
         data = without_tokens(last.shaped(text))
         if "sequence_number" in data:
             self._inserted += 1
@@ -173,10 +182,45 @@ class _Remembering(Scanner):
         return found
 
 
-def _too_many(texts: Mapping[Channel, HeldText]) -> list[Channel]:
-    """Give the channels that wait longest, if more wait than there are in any answer: each takes memory."""
-    waiting = [channel for channel, text in texts.items() if not text.is_empty]
-    return waiting[: max(0, len(waiting) - _MAX_WAITING)]
+class _Texts:
+    """The texts that have begun, by channel; the one with the latest piece is the last."""
+
+    def __init__(self, lookers: Lookers) -> None:
+        self._lookers = lookers
+        self._open: dict[Channel, HeldText] = {}
+        self._ended: Counter[tuple[str, str]] = Counter()
+
+    def __iter__(self) -> Iterator[Channel]:
+        return iter(list(self._open))
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def __contains__(self, channel: Channel) -> bool:
+        return channel in self._open
+
+    @property
+    def found(self) -> Counter[tuple[str, str]]:
+        """How often what was found, by rule and kind."""
+        return sum((_named(text) for text in self._open.values()), self._ended)
+
+    def feed(self, channel: Channel, piece: str) -> str:
+        """Take a channel's next piece; give what may go on."""
+        text = self._open.pop(channel, None) or HeldText(self._lookers)
+        self._open[channel] = text
+        return text.feed(piece)
+
+    def end(self, channel: Channel) -> str:
+        """Give the rest of a channel, which is forgotten."""
+        text = self._open.pop(channel)
+        try:
+            return text.flush()
+        finally:
+            self._ended += _named(text)
+
+
+def _named(text: HeldText) -> Counter[tuple[str, str]]:
+    return Counter({(f"leaks/{rule}", kind): times for (rule, kind), times in text.found.items()})
 
 
 def _counted(findings: Iterable[Finding]) -> Counter[tuple[str, str]]:
