@@ -41,7 +41,7 @@ def test_a_policy_that_is_not_there_ends_it_with_the_reason(tmp_path: Path) -> N
 def test_changes_are_in_force_while_it_runs_and_mistakes_are_not(tmp_path: Path, policy: Path) -> None:
     with running(tmp_path, "--policy", str(policy)) as started:
         started.ready_url()
-        assert f"  policy     {policy} (change it while this runs)\n" in started.printed
+        started.wait_for(f"  policy     {policy} (change it while this runs)\n")
         policy.write_text(SECOND)
         started.wait_for(f"{policy}: version 2 in force within 1 second\n")
         policy.write_text(BROKEN)
