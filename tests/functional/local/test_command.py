@@ -52,7 +52,7 @@ def test_the_emulated_aws_is_where_it_was_asked_to_be(tmp_path: Path) -> None:
         port = probe.getsockname()[1]
     with running(tmp_path, "--aws-port", str(port)) as started:
         started.ready_url()
-        assert f"  AWS        http://127.0.0.1:{port} (embedded, in memory)\n" in started.printed
+        started.wait_for(f"  AWS        http://127.0.0.1:{port} (embedded, in memory)\n")
 
 
 def test_a_port_of_the_emulated_aws_that_is_taken_is_told_in_a_line(tmp_path: Path) -> None:
