@@ -13,6 +13,9 @@ ARCHITECTURE := $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)
 COMPILE := tools/uv pip compile --quiet --universal --generate-hashes --python-version 3.13 --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command "make lock"
 
+# One more than there are processors: many tests wait for processes that they start.
+WORKERS = $$($(BIN)/python -c 'import os; print(min(5, (os.cpu_count() or 1) + 1))')
+
 .PHONY: help run test fuzz lint types build e2e e2e-deploy bench lock pr clean venv-run venv-dev venv-uv venv-bench validate
 
 help:  ## Show the targets
@@ -22,7 +25,7 @@ run: venv-run  ## Serve the gateway on this machine (more with ARGS="--port 8080
 	@exec $(BIN)/sallyport local --policy examples/policy.yaml $(ARGS)
 
 test: venv-dev  ## Run every test that needs no Docker (more with ARGS="-k name")
-	$(BIN)/pytest -m "not sam" -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	$(BIN)/pytest -m "not sam" -n $(WORKERS) --dist loadfile $(ARGS)
 
 fuzz: venv-dev  ## Put 100,000 changed requests, and as many answers, through the routes (ARGS="--seed 1 --count 10")
 	$(BIN)/python -m tests.fuzz $(ARGS)

@@ -1,5 +1,6 @@
 """AWS on loopback: moto's server, single-threaded in its own process, with the tables that template.yaml describes."""
 
+import functools
 import os
 import selectors
 import subprocess
@@ -63,8 +64,14 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_multi_constructor("!", lambda _loader, _suffix, _node: None)
 
 
+@functools.cache
+def _resources() -> dict[str, Any]:
+    template = yaml.load((ROOT / "template.yaml").read_text(), Loader=_Loader)  # noqa: S506 - a SafeLoader's child
+    resources: dict[str, Any] = template["Resources"]
+    return resources
+
+
 def table_properties(logical_id: str) -> dict[str, Any]:
     """Give what CreateTable needs of a table in template.yaml."""
-    template = yaml.load((ROOT / "template.yaml").read_text(), Loader=_Loader)  # noqa: S506 - a SafeLoader's child
-    properties = template["Resources"][logical_id]["Properties"]
+    properties = _resources()[logical_id]["Properties"]
     return {name: properties[name] for name in ("AttributeDefinitions", "KeySchema", "BillingMode")}

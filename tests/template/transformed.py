@@ -20,10 +20,15 @@ def source_text() -> str:
     return (ROOT / "template.yaml").read_text()
 
 
-def source() -> dict[str, Any]:
-    """The template as written, with short intrinsics (!Ref) in their long form."""
+@functools.cache
+def _parsed() -> dict[str, Any]:
     document: dict[str, Any] = yaml_parse(source_text())
     return document
+
+
+def source() -> dict[str, Any]:
+    """The template as written, with short intrinsics (!Ref) in their long form; a copy, which a test may change."""
+    return copy.deepcopy(_parsed())
 
 
 @functools.cache

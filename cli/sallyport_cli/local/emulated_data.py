@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -31,8 +32,9 @@ def emulator_clients(endpoint_url: str, region: str) -> tuple[DynamoDBClient, Se
     return emulator_client("dynamodb", endpoint_url, region), emulator_client("secretsmanager", endpoint_url, region)
 
 
+@lru_cache(maxsize=16)
 def emulator_client(service: str, endpoint_url: str, region: str) -> Any:
-    """A client of one service of an emulator on this machine. Raises `ValueError` for any other endpoint."""
+    """A client of one service of an emulator on this machine, made once. Raises `ValueError` for any other endpoint."""
     if not is_loopback(endpoint_url):
         raise ValueError(f"{endpoint_url} isn't on this machine")
     import boto3  # noqa: PLC0415 - half a second, which overlaps the emulator's own start

@@ -27,11 +27,14 @@ upstreams:
   up: {{provider: openai, base_url: "{up}", region: us-east-1}}
   checker: {{provider: guard, base_url: "{guard}/check", region: {region}}}
 models: {{gpt-a: {{targets: [{{upstream: up}}]}}}}
-limits: [{{scope: key, unit: requests, limit: 1000, window: 1m}}]
+limits: [{{scope: key, unit: requests, limit: {limit}, window: 1m}}]
 verification:
   request: {{forced: {{temperature: 0}}}}
   guards: [{{name: external, upstream: checker, on_failure: {on_failure}{more}}}]
 """
+
+
+METRICS = ("RequestFinding", "ExternalGuardFailure")
 
 
 class Scene(NamedTuple):
@@ -64,10 +67,11 @@ def stage(store: Emulator) -> Iterator[Stage]:
             on_failure: str = "closed",
             url: str = "",
             more: str = "",
+            limit: int = 1000,
         ) -> Scene:
             answers["body"] = body
             places = {"up": f"{up.url}/v1", "guard": url or guard.url, "region": region}
-            apply_policy(store, DOCUMENT.format(**places, on_failure=on_failure, more=more))
+            apply_policy(store, DOCUMENT.format(**places, on_failure=on_failure, more=more, limit=limit))
             route = provider_route(CHAT_COMPLETIONS, Clocks(now_s=frozen))(environ(store, up.url))
             return Scene(Gateway(route, upstream), asked, store)
 
@@ -75,11 +79,12 @@ def stage(store: Emulator) -> Iterator[Stage]:
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Give the audit trail's records, and the request's log line."""
+    """Give the audit trail's records, and the request's log line with its metrics."""
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    metrics = {name: line[name] for line in lines for name in METRICS if name in line}
     audit = [line for line in lines if line.get("message") == "audit" and "verdict" in line]
     [request] = [line for line in lines if line.get("message") == "request"]
-    return audit, request
+    return audit, {**request, **metrics}
 
 
 def test_a_guard_sees_the_prompt_and_then_the_upstream_does(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,7 +99,7 @@ def test_a_guard_sees_the_prompt_and_then_the_upstream_does(stage: Stage, capsys
         ("up", None, "forward"),
     ]
     assert all("checker/ us-east-1 eligible" in one["considered"] for one in audit)
-    assert "request_findings" not in request
+    assert not {"request_findings", *METRICS} & set(request)
 
 
 def test_what_a_guard_blocks_goes_nowhere_and_costs_nothing(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,6 +112,7 @@ def test_what_a_guard_blocks_goes_nowhere_and_costs_nothing(stage: Stage, capsys
     audit, request = told(capsys)
     assert [(one["verdict"], one.get("code")) for one in audit[:2]] == [("forward", None), ("refuse", "prompt_refused")]
     assert request["request_findings"] == ["guards/external/jailbreak 1"]
+    assert [request.get(name) for name in METRICS] == [1, None]
     assert "prompt-secret" not in json.dumps([audit, request])
 
 
@@ -116,6 +122,7 @@ def test_a_guard_that_is_down(stage: Stage, capsys: pytest.CaptureFixture[str], 
     answered = scene.post()
     _, request = told(capsys)
     assert request["request_findings"] == ["guards/external/unavailable 1", "guards/external/unreachable 1"]
+    assert [request[name] for name in METRICS] == [1, 1]
     if on_failure == "open":
         assert (answered.status, len(scene.upstream)) == (200, 1)
     else:
@@ -139,3 +146,9 @@ def test_a_guard_for_others_isnt_asked(stage: Stage) -> None:
     assert (scene.post().status, scene.guard) == (200, [])
     scene = stage(b"broken", more=", tenants: [globex]")
     assert (scene.post().status, scene.guard) == (200, [])
+
+
+def test_what_a_limit_refuses_isnt_shown_to_a_guard(stage: Stage) -> None:
+    scene = stage(limit=1)
+    assert [scene.post().status, scene.post().status] == [200, 429]
+    assert (len(scene.guard), len(scene.upstream)) == (1, 1)

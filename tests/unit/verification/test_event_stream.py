@@ -1,4 +1,3 @@
-import time
 from collections.abc import Iterable
 from contextlib import nullcontext
 
@@ -189,15 +188,3 @@ def test_many_events_in_one_chunk_are_no_long_event() -> None:
     raw = b"data: x\n\n" * 400_000
     assert len(raw) > 3 * MAX_EVENT_BYTES
     assert sum(1 for _ in EventReader().feed(raw)) == 400_000
-
-
-def seconds(chunks: list[bytes]) -> float:
-    started = time.process_time()
-    read(chunks)
-    return time.process_time() - started
-
-
-def test_time_is_linear_in_the_bytes() -> None:
-    """Four times the bytes of one event take nowhere near sixteen times as long, whatever the chunks."""
-    short, long = (by_byte(b"data: " + b"y" * size + b"\n\n") for size in (60_000, 240_000))
-    assert min(seconds(long) for _ in range(3)) < 10 * min(seconds(short) for _ in range(3))
