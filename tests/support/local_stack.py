@@ -14,6 +14,8 @@ from typing import IO, Self
 from tests.support.aws import ROOT
 
 START_TIMEOUT_S = 60
+END_OF_BANNER = r"flush=True\)\n\n"
+"""Its last lines are Python to paste, and a blank one. Standard error and output are read apart."""
 
 
 class LocalStack:
@@ -30,6 +32,7 @@ class LocalStack:
             env={**kept, **(environ or {})},
         )
         self._errors: list[str] = []
+        self._printing = threading.Condition()
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         self._reader = threading.Thread(target=self._collect, args=(self._process.stderr,), daemon=True)
@@ -39,6 +42,7 @@ class LocalStack:
     def __enter__(self) -> Self:
         assert self.ready_line.startswith("ready http://127.0.0.1:"), "".join(self._errors)
         self.url = self.ready_line.removeprefix("ready ").strip()
+        self.wait_for(END_OF_BANNER)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -60,25 +64,30 @@ class LocalStack:
     @property
     def key(self) -> str:
         """Give the demo key, as the banner shows it."""
-        match = re.search(r"demo key +(sp_\w+)", self.printed)
-        assert match is not None, self.printed
-        return match[1]
+        return self.wait_for(r"demo key +(sp_\w+)")[1]
 
     @property
     def emulator_url(self) -> str:
         """Give the address of the embedded AWS, as the banner shows it."""
-        match = re.search(r"AWS +(http://\S+)", self.printed)
-        assert match is not None, self.printed
-        return match[1]
+        return self.wait_for(r"AWS +(http://\S+)")[1]
 
     @property
     def printed(self) -> str:
         """Give all that was printed on stderr up to now."""
         return "".join(self._errors)
 
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        """Give where a pattern is in what was printed on stderr, once it is there."""
+        with self._printing:
+            found = self._printing.wait_for(lambda: re.search(pattern, self.printed), START_TIMEOUT_S)
+        assert found is not None, self.printed
+        return found
+
     def _collect(self, stream: IO[str]) -> None:
         for line in stream:
-            self._errors.append(line)
+            with self._printing:
+                self._errors.append(line)
+                self._printing.notify_all()
 
 
 def _first_line(stream: IO[str]) -> str:

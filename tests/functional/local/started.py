@@ -51,6 +51,7 @@ class Running:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line.startswith("ready http://127.0.0.1:"), self.printed
+        self.wait_for("flush=True)\n\n")  # the banner's end; the two streams are read apart
         return line.split()[1]
 
     def descendants(self) -> list[int]:
