@@ -71,11 +71,11 @@ class AnswerGuard:
 
     def whole(self, chunks: Iterable[bytes]) -> Generator[bytes]:
         """Pass an answer in one piece on. Raises as `stream` does."""
-        return self._held(chunks) if self.acts else self._observed(chunks, self._look_at)
+        return self._held(chunks, self._look_at) if self.acts else self._observed(chunks, self._look_at)
 
     def refusal(self, chunks: Iterable[bytes]) -> Generator[bytes]:
         """Pass an upstream's refusal on, a 4xx: it has no schema, but may repeat what may not go out."""
-        return self._held_refusal(chunks) if self._redacts else self._observed(chunks, self._refusal)
+        return self._held(chunks, self._refusal) if self._redacts else self._observed(chunks, self._refusal)
 
     def finish(self, *, in_time: bool) -> None:
         """Look at what nothing waited for, if there is time for it, and tell what was found. Never raises.
@@ -171,13 +171,13 @@ class AnswerGuard:
         else:
             self._late = lambda: look(bytes(copy))
 
-    def _held(self, chunks: Iterable[bytes]) -> Generator[bytes]:
+    def _held(self, chunks: Iterable[bytes], look: Callable[[bytes], bytes]) -> Generator[bytes]:
         held = bytearray()
         for chunk in chunks:
             held += chunk
             if len(held) > MAX_HELD_BYTES:
                 self.violated(Violation(SIZE, ""), is_fatal=True)
-        yield self._look_at(bytes(held))
+        yield look(bytes(held))
 
     def _look_at(self, raw: bytes) -> bytes:
         """Check a whole answer, and give it as it may go on."""
@@ -203,14 +203,6 @@ class AnswerGuard:
         if scanned.is_blocked:
             raise ResponseBlockedError("The answer holds what may not go out.")
         return scanned.value
-
-    def _held_refusal(self, chunks: Iterable[bytes]) -> Generator[bytes]:
-        held = bytearray()
-        for chunk in chunks:
-            held += chunk
-            if len(held) > MAX_HELD_BYTES:
-                self.violated(Violation(SIZE, ""), is_fatal=True)
-        yield self._refusal(bytes(held))
 
     def _refusal(self, raw: bytes) -> bytes:
         try:

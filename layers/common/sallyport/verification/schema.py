@@ -10,6 +10,7 @@ import jsonschema_rs
 
 from sallyport.errors import SchemaViolationError
 from sallyport.verification.schema_cost import MAX_CHECKS, cost_of
+from sallyport.verification.schema_words import reason
 from sallyport.verification.strict_json import MAX_SHOWN_CHARS
 from sallyport.verification.unknown_fields import KnownFields
 
@@ -22,8 +23,6 @@ _DRAFTS = {
 }
 _MAX_PATTERN_BYTES = 1_048_576
 _MAX_REASON_CHARS = 300
-_MAX_WORDS_CHARS = 200
-"""Of a schema's own words in a refusal, such as the values that an operator permits."""
 
 
 class RequestSchema:
@@ -136,41 +135,13 @@ def _explain(path: Sequence[str | int], keyword: str, wanted: Any, body: Any) ->
     field = _field(path)
     if keyword == "required" and isinstance(wanted, list):
         return _field([*path, _missing(path, wanted, body)]), "is required"
-    reason = _REASONS.get(keyword) if wanted is not None else None
-    return field, (reason or "isn't as the API defines it").format(_words(wanted))
+    return field, reason("" if wanted is None else keyword, wanted)
 
 
 def _missing(path: Sequence[str | int], wanted: Sequence[str], body: Any) -> str:
     for step in path:
         body = body[step]
     return next(name for name in wanted if name not in body)
-
-
-_REASONS = {
-    "type": "must be of type {}",
-    "enum": "must be one of {}",
-    "const": "must be {}",
-    "minimum": "must be at least {}",
-    "maximum": "must be at most {}",
-    "exclusiveMinimum": "must be more than {}",
-    "exclusiveMaximum": "must be less than {}",
-    "minItems": "must have at least {} item(s)",
-    "maxItems": "must have at most {} item(s)",
-    "minLength": "must have at least {} character(s)",
-    "maxLength": "must have at most {} character(s)",
-    "minProperties": "must have at least {} field(s)",
-    "anyOf": "matches none of the forms that the API defines",
-    "oneOf": "matches none, or more than one, of the forms that the API defines",
-}
-
-
-def _words(wanted: Any) -> str:
-    words = ", ".join(_word(item) for item in (wanted if isinstance(wanted, list) else [wanted]))
-    return words if len(words) <= _MAX_WORDS_CHARS else f"{words[:_MAX_WORDS_CHARS]}..."
-
-
-def _word(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _field(path: Sequence[str | int]) -> str:

@@ -82,7 +82,7 @@ class LeakStream:
         changed = self._look_at(data, is_repeated=False)
         if changed is data:
             return event.raw
-        return _rewritten(event, changed if isinstance(changed, str) else json.dumps(changed))
+        return event.with_data(changed if isinstance(changed, str) else json.dumps(changed)).raw
 
     def _watch(self, data: dict[str, Any], pieces: list[Piece]) -> None:
         if self._reporting is None:
@@ -104,7 +104,7 @@ class LeakStream:
         is_renumbered = self._renumber(rest)
         if is_changed:
             rest = without_tokens(rest)
-        return flushed + (_rewritten(event, json.dumps(rest)) if is_changed or is_renumbered else event.raw)
+        return flushed + (event.with_data(json.dumps(rest)) if is_changed or is_renumbered else event).raw
 
     def _look_at(self, data: Any, *, is_repeated: bool) -> Any:
         scanned = scan_json(self._scanner, data)
@@ -234,15 +234,3 @@ def _put(data: Any, path: Path, text: str) -> None:
     for step in path[:-1]:
         data = data[step]
     data[path[-1]] = text
-
-
-def _rewritten(event: Event, data: str) -> bytes:
-    """Give an event's bytes with other data; its other lines stay."""
-    lines, is_written = [], False
-    for line in event.raw.splitlines(keepends=True):
-        if line.removeprefix(b"\xef\xbb\xbf").partition(b":")[0].rstrip(b"\r\n") != b"data":
-            lines.append(line)
-        elif not is_written:
-            lines += [b"data: " + part.encode() + b"\n" for part in data.split("\n")]
-            is_written = True
-    return b"".join(lines)

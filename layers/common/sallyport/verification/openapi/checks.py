@@ -17,12 +17,13 @@ from sallyport.errors import (
     UnsupportedMediaTypeError,
 )
 from sallyport.verification.openapi import media_types
-from sallyport.verification.openapi.fault_words import field, logged_field, reason
+from sallyport.verification.openapi.fault_places import field, logged_field
 from sallyport.verification.openapi.forms import read_form
 from sallyport.verification.openapi.media_types import essence
 from sallyport.verification.openapi.parameters import ParameterFault, Sent, read_cookies, read_parameter
 from sallyport.verification.openapi.path_index import PathIndex
 from sallyport.verification.openapi.schema_check import MAX_EFFORT, Cost, SchemaCheck
+from sallyport.verification.schema_words import reason
 from sallyport.verification.strict_json import parse_strict
 from sallyport.verification.violations import ENCODING, MEDIA_TYPE, SCHEMA, SIZE, STATUS, Violation
 
@@ -153,7 +154,7 @@ class OpenApiChecks:
         except UnicodeEncodeError:  # half a surrogate pair, which an event's JSON can hold
             raise _refusal((place, name), "isn't UTF-8") from None
         if faults[0] is not None and None not in faults:
-            raise _refusal((place, name, *faults[0].path), reason(faults[0]))
+            raise _refusal((place, name, *faults[0].path), reason(faults[0].keyword, faults[0].wanted))
 
     def _check_body(self, operation: Operation, media_type: str, text: str) -> None:
         described = operation.described.get("body")
@@ -178,7 +179,7 @@ class OpenApiChecks:
             raise RequestTooLargeError("The request's body is too large to be checked by this operation's schema.")
         fault = self._check((operation.place, "body", chosen), content["schema"]).fault(value, effort)
         if fault is not None:
-            raise _refusal(("body", *fault.path), reason(fault))
+            raise _refusal(("body", *fault.path), reason(fault.keyword, fault.wanted))
 
     def _check(self, key: tuple[str, ...], schema: Any) -> SchemaCheck:
         """Give the check of one place in the document; as many are kept as it has places."""
