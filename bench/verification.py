@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
 
-from bench import leaks
+from bench import leaks, patterns
 from bench.cpu import Case, Figures, figure, measure
 from bench.emulator import BenchmarkError
 from bench.limits_crowd import bench_python
@@ -53,6 +53,8 @@ def run() -> None:
     print_table(["", "MiB"], [[f"{size} KB", f"{memory_mib(size):.1f}"] for size in (50, 500, 5000)])
     print()
     leaks.run()
+    print()
+    patterns.run()
 
 
 def request_figures() -> Mapping[int, Mapping[str, Figures]]:
